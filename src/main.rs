@@ -1,2 +1,3 @@
-//! Placeholder.
+//! The command-line tool.
+
 fn main() {}

@@ -1,7 +1,17 @@
 //! The shared vocabulary of isolane. No IO, no GPU, no threads: only the facts and the types that every backend reads.
 
+pub mod batch;
+pub mod environment;
 pub mod fork;
+pub mod outcome;
+pub mod state;
+pub mod transaction;
 
+pub use batch::{Backend, Batch, ExecutionError};
 pub use bytes::Bytes;
+pub use environment::{BlobSchedule, BlockContext, Budget, Environment, Order, Permissions, Rules, blob_base_fee};
 pub use fork::{Fork, UnsupportedFork};
+pub use outcome::{AccountDiff, AccountInfo, BudgetKind, Halt, KECCAK_EMPTY, Log, Outcome, Rule, SlotDiff, Status};
 pub use primitive_types::{H160, H256, U256};
+pub use state::{MemoryAccount, MemoryState, StateError, StateView};
+pub use transaction::{AccessListItem, Authorization, InvalidTransaction, Transaction, TransactionType};

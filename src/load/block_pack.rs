@@ -1,0 +1,1 @@
+//! load/block_pack.
