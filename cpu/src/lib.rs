@@ -1,1 +1,4 @@
-//! Placeholder.
+//! The reference interpreter of isolane.
+
+pub mod crypto;
+pub mod precompile;
