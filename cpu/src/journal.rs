@@ -271,7 +271,8 @@ impl Journal {
             before: found,
         });
         let Self { account_table, accounts, hasher, .. } = self;
-        account_table.insert_unique(hasher.address(address), account, |&i| hasher.address(&accounts[i as usize].address));
+        account_table
+            .insert_unique(hasher.address(address), account, |&i| hasher.address(&accounts[i as usize].address));
         Ok(account)
     }
 
