@@ -557,7 +557,7 @@ impl Journal {
             }
         }
         self.undo.clear();
-        changed.sort_unstable_by(|&a, &b| self.account(a).address.cmp(&self.account(b).address));
+        changed.sort_unstable_by_key(|&account| self.account(account).address);
         let Self { slots: entries, accounts, .. } = self;
         let place = |slot: &SlotIndex| &entries[*slot as usize];
         if slots.len() > 1 {
