@@ -12,7 +12,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 /// The largest document that is parsed, in bytes.
-pub const MAX_DOCUMENT: usize = 512 << 20;
+pub const MAX_DOCUMENT: usize = 256 << 20;
 
 /// How much of an offending value an error quotes, in characters.
 const QUOTE: usize = 80;
