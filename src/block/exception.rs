@@ -182,7 +182,8 @@ impl InvalidOmmer {
         match self {
             Self::TooMany(_) => &["TooManyUncles", "BlockException.TOO_MANY_UNCLES"],
             Self::Duplicate => &["UncleInChain", "UncleIsBrother"],
-            Self::IsAncestor(_) => &["UncleIsAncestor", "UncleInChain"],
+            // Clients that look at its parent first name that.
+            Self::IsAncestor(_) => &["UncleIsAncestor", "UncleInChain", "InvalidUncleParentHash"],
             Self::AlreadyIncluded(_) => &["UncleInChain"],
             Self::Age { .. } => &["UncleParentIsNotAncestor", "InvalidNumber"],
             Self::ParentNotAncestor(_) => &["UncleParentIsNotAncestor", "InvalidUncleParentHash", "UnknownParent"],
