@@ -6,6 +6,7 @@
 mod basic;
 mod blockchain;
 mod list;
+mod machine;
 mod runner;
 mod state;
 mod transaction;

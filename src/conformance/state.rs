@@ -1,22 +1,24 @@
 //! State tests.
 
+use super::machine::with_machine;
 use super::runner::Place;
 use super::{Difference, Differences, Verdict, is_expected};
 use crate::block::{Bloom, GAS_PER_BLOB, PostTransaction, Receipt, logs_hash, transaction_exception_names};
-use crate::convert::keccak;
+use crate::convert::{from_address, keccak, to_address, to_word};
 use crate::load::fixtures::state_test::{StateTest, StateTestCase};
 use crate::load::fixtures::{ExpectedReceipt, Test};
 use crate::load::json::JsonError;
 use crate::load::transaction::{SignedTransaction, decode_transaction};
 use crate::trie::state_root;
-use isolane_cpu::{Available, Machine};
+use alloy_eips::eip7702::{self, SignedAuthorization};
+use alloy_primitives::BloomInput;
+use isolane_cpu::Available;
 use isolane_spec::{
-    AccountInfo, Bytes, Environment, Fork, H160, H256, MemoryState, Outcome, StateError, StateView, Status,
-    Transaction, TransactionType, U256,
+    AccountInfo, Authorization, Bytes, Environment, Fork, H160, H256, Log, MemoryAccount, MemoryState, Outcome,
+    StateError, StateView, Status, Transaction, TransactionType, U256,
 };
 use rayon::prelude::*;
 use secp256k1::{PublicKey, SECP256K1, SecretKey};
-use std::cell::RefCell;
 use std::sync::Arc;
 
 pub(super) fn run(test: &Test<'_, '_>, place: Place<'_>) {
@@ -88,11 +90,6 @@ fn sender(test: &StateTest) -> Result<H160, JsonError> {
     }
 }
 
-thread_local! {
-    /// Kept between cases for its buffers; gone after a panic.
-    static MACHINE: RefCell<Option<Machine>> = const { RefCell::new(None) };
-}
-
 fn run_case(
     name: &str,
     test: &StateTest,
@@ -122,19 +119,7 @@ fn run_case(
 
     let available = Available { gas: block.gas_limit, blob_gas: rules.blob_schedule.max * GAS_PER_BLOB };
     let environment = Environment::new(name, rules, block, view.clone());
-    let outcome = MACHINE.with(|slot| {
-        let machine = slot.borrow_mut().take();
-        let mut machine = match machine {
-            Some(mut machine) => {
-                machine.reset(environment);
-                machine
-            }
-            None => Machine::new(environment),
-        };
-        let outcome = machine.transact(&transaction, available);
-        *slot.borrow_mut() = Some(machine);
-        outcome
-    });
+    let outcome = with_machine(environment, |machine| machine.transact(&transaction, available));
     let outcome = match outcome {
         Ok(outcome) => outcome,
         Err(error) => return Ok(Verdict::Failed(vec![Difference::new("execution", "an outcome", error)])),
@@ -186,11 +171,24 @@ fn check_authorities(test: &StateTest, differences: &mut Differences) {
     let authorizations = test.transaction.authorizations.iter().flatten();
     for (index, item) in authorizations.enumerate() {
         let Some(signer) = item.signer else { continue };
-        let got = isolane_cpu::crypto::recover_authority(&item.authorization);
+        let got = authority(&item.authorization);
         if got.is_some_and(|got| got != signer) {
             differences.push(format!("authorizationList[{index}].signer"), format!("{signer:?}"), format!("{got:?}"));
         }
     }
+}
+
+/// Who signed an authorization (EIP-7702).
+fn authority(authorization: &Authorization) -> Option<H160> {
+    let unsigned = eip7702::Authorization {
+        chain_id: to_word(authorization.chain_id),
+        address: to_address(authorization.address),
+        nonce: authorization.nonce,
+    };
+    let y_parity = u8::try_from(authorization.y_parity).ok()?;
+    let signed =
+        SignedAuthorization::new_unchecked(unsigned, y_parity, to_word(authorization.r), to_word(authorization.s));
+    signed.recover_authority().ok().map(from_address)
 }
 
 fn check_post(test: &StateTest, case: &StateTestCase, outcome: &Outcome, differences: &mut Differences) {
@@ -244,10 +242,9 @@ pub(super) fn compare_states(expected: &MemoryState, got: &MemoryState, differen
         keys.sort_unstable();
         keys.dedup();
         for key in keys {
-            let value = |storage: &std::collections::HashMap<U256, U256>| {
-                format!("{:#x}", storage.get(key).copied().unwrap_or_default())
-            };
-            field(&format!("slot {key:#x}"), value(&expected.storage), value(&got.storage));
+            let value =
+                |account: &MemoryAccount| format!("{:#x}", account.storage.get(key).copied().unwrap_or_default());
+            field(&format!("slot {key:#x}"), value(expected), value(got));
         }
     }
     let more = found.len().saturating_sub(LISTED);
@@ -270,14 +267,24 @@ fn check_receipt(
     } else {
         PostTransaction::Root(Some(case.hash))
     };
-    let mut blooms = crate::block::BloomCache::default();
     let receipt = Receipt {
         transaction_type: transaction.transaction_type,
         post,
         cumulative_gas_used: outcome.gas_used,
-        bloom: blooms.bloom(&outcome.logs),
+        bloom: bloom(&outcome.logs),
     };
     compare_receipt("receipt", expected, &receipt, &outcome.logs, differences);
+}
+
+fn bloom(logs: &[Log]) -> Bloom {
+    let mut bloom = alloy_primitives::Bloom::ZERO;
+    for log in logs {
+        bloom.accrue(BloomInput::Raw(log.address.as_bytes()));
+        for topic in &log.topics {
+            bloom.accrue(BloomInput::Raw(topic.as_bytes()));
+        }
+    }
+    Bloom(bloom.0.0)
 }
 
 /// Compares a receipt field by field and as bytes.
@@ -285,7 +292,7 @@ pub(super) fn compare_receipt(
     name: &str,
     expected: &ExpectedReceipt,
     got: &Receipt,
-    logs: &[isolane_spec::Log],
+    logs: &[Log],
     differences: &mut Differences,
 ) {
     let mut encoded = Vec::new();
