@@ -1,10 +1,10 @@
 //! The objects of Ethereum's JSON-RPC, as `eth_getBlockByNumber`, `eth_getBlockReceipts` and the prestate tracer write
 //! them. Keys that nothing here needs (`totalDifficulty`, `size`, …) are skipped.
 
-use super::typed::{Entries, FromHex, Hex};
+use super::typed::{Entries, Hex};
 use alloy_primitives::{B64, B256, Bloom};
 use isolane_spec::{Bytes, H160, H256, U256};
-use serde::de::{Error, IgnoredAny, MapAccess, Visitor};
+use serde::de::{Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use std::fmt;
 
@@ -56,6 +56,8 @@ pub struct RpcBlock {
     pub parent_beacon_block_root: Option<Hex<H256>>,
     /// Header field from Prague on.
     pub requests_hash: Option<Hex<H256>>,
+    /// Total difficulty up to and including this block, where the node still tells.
+    pub total_difficulty: Option<Hex<U256>>,
     /// The transactions, in order; empty in an ommer's object, which lists none.
     #[serde(default)]
     pub transactions: Vec<RpcTransaction>,
@@ -310,16 +312,6 @@ impl<'de> Deserialize<'de> for RpcPrestate {
     }
 }
 
-/// A value that is checked to be an object and otherwise skipped.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Skipped;
-
-impl<'de> Deserialize<'de> for Skipped {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        IgnoredAny::deserialize(deserializer).map(|_| Self)
-    }
-}
-
 /// A fork name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ForkName(pub isolane_spec::Fork);
@@ -338,12 +330,4 @@ impl<'de> Deserialize<'de> for ForkName {
         }
         deserializer.deserialize_str(Name)
     }
-}
-
-/// Reads a quantity that a source writes as text, such as the keys of `blockHashes`.
-///
-/// # Errors
-/// What was expected.
-pub fn quantity(text: &str) -> Result<u64, &'static str> {
-    u64::from_hex(text)
 }

@@ -221,8 +221,10 @@ fn compare_storage(
     }
     let named: HashSet<&U256> = expected.storage.0.iter().map(|(key, _)| key).collect();
     for slot in change.iter().flat_map(|change| &change.storage) {
-        if !named.contains(&slot.key) {
-            let expected = format!("{:#x} as before", slot.before);
+        // A wiped account lists all that is there now, changed or not.
+        let before = if wiped { base.storage(address, &slot.key).unwrap_or_default() } else { slot.before };
+        if before != slot.after && !named.contains(&slot.key) {
+            let expected = format!("{before:#x} as before");
             mismatches.push(Mismatch::of_block(field(&slot.key), expected, format!("{:#x}", slot.after)));
         }
     }
