@@ -8,6 +8,7 @@ pub mod expect;
 mod find;
 pub mod mismatch;
 mod single;
+mod verify;
 
 pub use find::{Inputs, find};
 

@@ -72,7 +72,7 @@ pub fn replay(file: &str, mut pack: TransactionPack, mut times: Times, codes: &C
     let environment = Environment::new(file, rules, context(&pack, &rules), Arc::<isolane_spec::MemoryState>::clone(&state));
     let available = Available {
         gas: pack.block.gas_limit.0,
-        blob_gas: rules.blob_schedule.max * 131_072,
+        blob_gas: rules.blob_schedule.max * crate::block::GAS_PER_BLOB,
     };
     let outcome = Machine::new(environment)
         .transact(&prepared.transaction, available)

@@ -52,7 +52,7 @@ fn share(part: Duration, whole: Duration) -> f64 {
 #[expect(clippy::cast_precision_loss, reason = "numbers for people")]
 pub fn render(summary: &Summary) -> String {
     let mut table = Table::new();
-    table.load_preset(presets::UTF8_HORIZONTAL_ONLY).set_header(HEADER);
+    table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_header(HEADER);
     for ((chain, fork), group) in &summary.groups {
         let chain = chain.map_or_else(|| "unreadable".to_owned(), chain_name);
         table.add_row(row(&chain, fork.map_or("-", Fork::name), group).into_iter().map(Cell::new));
