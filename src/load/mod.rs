@@ -4,6 +4,7 @@ pub mod archive;
 pub mod block_pack;
 pub mod code_cache;
 pub mod envelope;
+pub mod fixtures;
 pub mod hex;
 pub mod json;
 pub mod json_rpc;
