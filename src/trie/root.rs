@@ -6,7 +6,7 @@ use alloy_rlp::{Encodable, Header};
 use alloy_trie::{HashBuilder, Nibbles};
 use isolane_spec::{AccountInfo, MemoryAccount, MemoryState, U256};
 use rayon::prelude::*;
-use std::collections::HashMap;
+use hashbrown::HashMap;
 
 /// Below this many accounts or slots, threads cost more than they save.
 const PARALLEL: usize = 256;
