@@ -65,8 +65,8 @@ const GAS_LOG3: u32 = 20u;
 const GAS_LOG4: u32 = 21u;
 
 // The static gas of a class. `gas_schedules` is the binding with one schedule per fork.
-fn static_gas(fork: u32, class: u32) -> u32 {
-    switch class {
+fn static_gas(fork: u32, gas_class: u32) -> u32 {
+    switch gas_class {
         case GAS_ZERO: { return 0u; }
         case GAS_JUMP_DEST: { return 1u; }
         case GAS_BASE: { return 2u; }

@@ -119,7 +119,7 @@ fn gas() -> String {
     }
     text.push_str(
         "\n// The static gas of a class. `gas_schedules` is the binding with one schedule per fork.\n\
-         fn static_gas(fork: u32, class: u32) -> u32 {\n    switch class {\n",
+         fn static_gas(fork: u32, gas_class: u32) -> u32 {\n    switch gas_class {\n",
     );
     for class in classes {
         let value = match field_of(class) {
@@ -140,7 +140,7 @@ fn field_of(class: GasClass) -> Option<&'static str> {
     for (i, word) in
         bytemuck::cast_slice_mut::<GasSchedule, u32>(std::slice::from_mut(&mut marked)).iter_mut().enumerate()
     {
-        *word = MARK | 4 * i as u32;
+        *word = MARK + 4 * i as u32;
     }
     let offset = marked.class(class).checked_sub(MARK)?;
     GasSchedule::fields().into_iter().find(|field| field.offset == offset as usize).map(|field| field.name)
