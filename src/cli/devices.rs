@@ -34,8 +34,11 @@ type Verdict = Option<Result<SelfTest, SelfTestError>>;
 pub fn run(arguments: &DevicesArgs) -> Result<Exit, CliError> {
     let deadline = Duration::from_secs(arguments.deadline);
     let test = |adapter: &Adapter| arguments.self_test.then(|| adapter.self_test(deadline));
-    let devices: Vec<(Adapter, Verdict)> =
-        adapters().into_iter().map(|adapter| (test(&adapter), adapter)).map(|(verdict, adapter)| (adapter, verdict)).collect();
+    let devices: Vec<(Adapter, Verdict)> = adapters()
+        .into_iter()
+        .map(|adapter| (test(&adapter), adapter))
+        .map(|(verdict, adapter)| (adapter, verdict))
+        .collect();
     let text = if arguments.json {
         devices.iter().map(|(adapter, verdict)| json_line(adapter.info(), verdict) + "\n").collect()
     } else if devices.is_empty() {

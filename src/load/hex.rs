@@ -108,7 +108,10 @@ mod tests {
         }
         let max = format!("0x00{}", "F".repeat(64));
         assert_eq!(u256(&max), Ok(U256::MAX));
-        assert_eq!(u256("0x123456789abcdef0123456789"), Ok(U256::from_dec_str("90144042682896311822508713865").unwrap()));
+        assert_eq!(
+            u256("0x123456789abcdef0123456789"),
+            Ok(U256::from_dec_str("90144042682896311822508713865").unwrap())
+        );
         assert_eq!(u256(&format!("0x1{}", "0".repeat(64))), Err(U256_QUANTITY));
     }
 

@@ -26,7 +26,8 @@ const fn group(fork: Fork) -> Fork {
 fn rules(pack: &BlockPack, chain: Option<&crate::chain::ChainSpec>) -> Result<Rules, InputError> {
     let Some(chain) = chain else {
         let fork = pack.fork().ok_or_else(|| {
-            let problem = format!("expected the name of a fork: the schedule of chain {} is not known", pack.chain_id.0);
+            let problem =
+                format!("expected the name of a fork: the schedule of chain {} is not known", pack.chain_id.0);
             InputError::at("fork", problem + ": add it to the pack, or use --chain-config")
         })?;
         return Ok(Rules::new(fork, pack.chain_id.0));
@@ -84,5 +85,12 @@ pub fn replay(file: &str, pack: BlockPack, mut times: Times, shared: &Shared<'_>
         return Err(InputError::at("block.hash", format!("expected {hash:?}, got {:?}", pack.block.hash.0)));
     }
     let _ = shared.inputs;
-    Ok(InputReport { transactions: signed.len(), kind: Kind::Block, chain_id: Some(chain_id), fork: Some(rules.fork), times, ..InputReport::failed(file, InputError::at("", "not executed")) })
+    Ok(InputReport {
+        transactions: signed.len(),
+        kind: Kind::Block,
+        chain_id: Some(chain_id),
+        fork: Some(rules.fork),
+        times,
+        ..InputReport::failed(file, InputError::at("", "not executed"))
+    })
 }

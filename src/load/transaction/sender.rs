@@ -46,8 +46,7 @@ impl fmt::Display for SignatureError {
 impl std::error::Error for SignatureError {}
 
 /// The order of secp256k1.
-const ORDER: U256 =
-    U256([0xbfd2_5e8c_d036_4141, 0xbaae_dce6_af48_a03b, 0xffff_ffff_ffff_fffe, 0xffff_ffff_ffff_ffff]);
+const ORDER: U256 = U256([0xbfd2_5e8c_d036_4141, 0xbaae_dce6_af48_a03b, 0xffff_ffff_ffff_fffe, 0xffff_ffff_ffff_ffff]);
 /// Half the order, rounded down: the largest s that EIP-2 allows.
 const HALF_ORDER: U256 =
     U256([0xdfe9_2f46_681b_20a0, 0x5d57_6e73_57a4_501d, 0xffff_ffff_ffff_ffff, 0x7fff_ffff_ffff_ffff]);
@@ -62,7 +61,8 @@ pub(super) fn recover(signed: &SignedTransaction, fork: Fork) -> Result<H160, Si
     if fork >= Fork::Homestead && signature.s > HALF_ORDER {
         return Err(SignatureError::HighS(signature.s));
     }
-    if let (TransactionType::Legacy, Some(chain_id)) = (signed.transaction.transaction_type, signed.transaction.chain_id)
+    if let (TransactionType::Legacy, Some(chain_id)) =
+        (signed.transaction.transaction_type, signed.transaction.chain_id)
         && fork < Fork::SpuriousDragon
     {
         return Err(SignatureError::ChainIdBeforeEip155(chain_id));
