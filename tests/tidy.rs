@@ -72,7 +72,10 @@ fn crates_depend_in_one_direction() {
     let of_spec = dependencies("spec");
     for name in &of_spec {
         let plain = ["bytemuck", "bytes", "primitive-types", "sha3"];
-        assert!(plain.contains(&name.as_str()), "spec/Cargo.toml must not name {name}: spec is words and numbers alone");
+        assert!(
+            plain.contains(&name.as_str()),
+            "spec/Cargo.toml must not name {name}: spec is words and numbers alone"
+        );
     }
     for member in MEMBERS {
         assert!(member == "gpu" || !dependencies(member).contains("wgpu"), "only gpu knows wgpu, not {member}");
@@ -84,7 +87,9 @@ fn crates_depend_in_one_direction() {
 fn spec_has_no_io_and_no_threads() {
     for path in files(&["rs"]).iter().filter(|path| path.starts_with("spec/src")) {
         let text = read(root().join(path));
-        for word in ["std::fs", "std::io", "std::net", "std::thread", "std::process", "std::env", "println!", "eprintln!"] {
+        for word in
+            ["std::fs", "std::io", "std::net", "std::thread", "std::process", "std::env", "println!", "eprintln!"]
+        {
             assert!(!text.contains(word), "{}: {word}", path.display());
         }
     }
@@ -96,7 +101,11 @@ fn every_crate_forbids_unsafe_code() {
     assert_eq!(workspace["workspace"]["lints"]["rust"]["unsafe_code"].as_str(), Some("forbid"));
     for member in MEMBERS.iter().chain(&["."]) {
         let manifest: toml::Table = read(root().join(member).join("Cargo.toml")).parse().expect("a manifest");
-        assert_eq!(manifest["lints"]["workspace"].as_bool(), Some(true), "{member}/Cargo.toml: [lints] workspace = true");
+        assert_eq!(
+            manifest["lints"]["workspace"].as_bool(),
+            Some(true),
+            "{member}/Cargo.toml: [lints] workspace = true"
+        );
     }
 }
 
@@ -176,7 +185,8 @@ fn the_readme_names_real_commands() {
         };
         let mut words = rest.split(" #").next().unwrap_or_default().split_whitespace();
         let name = words.next().expect("a subcommand");
-        let subcommand = command.find_subcommand(name).unwrap_or_else(|| panic!("README.md: no command {name}: {line}"));
+        let subcommand =
+            command.find_subcommand(name).unwrap_or_else(|| panic!("README.md: no command {name}: {line}"));
         seen.insert(name.to_owned());
         for flag in words.filter(|word| word.starts_with('-')) {
             let known = subcommand.get_arguments().any(|argument| {
