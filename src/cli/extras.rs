@@ -24,7 +24,7 @@ pub fn man() -> Result<Exit, CliError> {
     let definition = super::command();
     let result = clap_mangen::Man::new(definition.clone()).render(&mut page).and_then(|()| {
         for subcommand in definition.get_subcommands() {
-            let name = format!("isolane-{}", subcommand.get_name());
+            let name: &'static str = format!("isolane-{}", subcommand.get_name()).leak();
             clap_mangen::Man::new(subcommand.clone().name(name)).render(&mut page)?;
         }
         Ok(())

@@ -331,3 +331,42 @@ impl<'de> Deserialize<'de> for ForkName {
         deserializer.deserialize_str(Name)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::load::typed::parse;
+
+    const A: &str = "0x00000000000000000000000000000000000000aa";
+    const B: &str = "0x00000000000000000000000000000000000000bb";
+
+    #[test]
+    fn a_list_of_traces_is_merged_by_first_occurrence() {
+        let text = format!(
+            r#"[{{"txHash":"0x1","result":{{"{A}":{{"balance":"0x5","nonce":1,"storage":{{"0x01":"0x1"}}}}}}}},
+                {{"txHash":"0x2","result":{{"{A}":{{"balance":"0x4","nonce":2,"storage":{{"0x01":"0x9","0x02":"0x2"}}}},
+                "{B}":{{"balance":"0x7"}}}}}}]"#
+        );
+        let merged: RpcPrestate = parse(text.as_bytes()).expect("a list");
+        let [(_, first), (_, second)] = &merged.0[..] else { panic!("two accounts: {merged:?}") };
+        assert_eq!((first.balance, first.nonce), (Some(Hex(5.into())), Some(Hex(1))));
+        let slots: Vec<(U256, U256)> = first.storage.0.iter().map(|(key, value)| (*key, value.0)).collect();
+        assert_eq!(slots, [(1.into(), 1.into()), (2.into(), 2.into())]);
+        assert_eq!(second.balance, Some(Hex(7.into())));
+    }
+
+    #[test]
+    fn keys_that_occur_twice_are_refused() {
+        let shouted = A.replace("aa", "AA");
+        for text in [
+            format!(r#"{{"{A}":{{}},"{A}":{{}}}}"#),
+            format!(r#"{{"{A}":{{}},"{shouted}":{{}}}}"#),
+            format!(r#"{{"{A}":{{"balance":"0x1","balance":"0x2"}}}}"#),
+            format!(r#"{{"{A}":{{"storage":{{"0x1":"0x1","0x01":"0x1"}}}}}}"#),
+        ] {
+            let error = parse::<RpcPrestate>(text.as_bytes()).expect_err(&text).to_string();
+            assert!(error.contains("twice") || error.contains("duplicate field `balance`"), "{error}");
+            assert!(error.contains("offset"), "{error}");
+        }
+    }
+}

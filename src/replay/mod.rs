@@ -8,6 +8,7 @@ pub mod expect;
 mod find;
 pub mod mismatch;
 mod single;
+mod verify;
 
 pub use find::{Inputs, find};
 
@@ -16,7 +17,7 @@ use crate::load::block_pack::BlockPack;
 use crate::load::code_cache::CodeCache;
 use crate::load::transaction_pack::{self, TransactionPack};
 use crate::load::typed::{self, InputError};
-use crate::report::{InputReport, Summary, Times, peak_memory};
+use crate::report::{InputReport, Kind, Summary, Times, peak_memory};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -76,8 +77,12 @@ pub fn replay(
     let start = Instant::now();
     let pool = rayon::ThreadPoolBuilder::new().num_threads(options.threads).build()?;
     let threads = pool.current_num_threads();
-    let shared =
-        Shared { inputs, options, codes: CodeCache::default(), parallel_senders: inputs.packs.len() < threads };
+    let shared = Shared {
+        inputs,
+        options,
+        codes: CodeCache::default(),
+        parallel_senders: inputs.packs.len() < threads,
+    };
     let next = AtomicUsize::new(0);
     let out = Mutex::new(InOrder { next: 0, waiting: BTreeMap::new(), summary: Summary::default(), sink });
     let work = || {
@@ -160,8 +165,20 @@ fn one(path: &Path, file: &str, shared: &Shared<'_>) -> Result<InputReport, Inpu
     let pack = parse(&document)?;
     drop(document);
     let times = Times { load: start.elapsed(), ..Times::default() };
-    match pack {
+    let (kind, chain_id, number, fork) = match &pack {
+        Pack::Block(pack) => (Kind::Block, pack.chain_id.0, pack.block.number.0, pack.fork()),
+        Pack::Transaction(pack) => (Kind::Transaction, pack.chain_id.0, pack.block.number.0, Some(pack.fork.0)),
+    };
+    let result = match pack {
         Pack::Block(pack) => block::replay(file, *pack, times, shared),
         Pack::Transaction(pack) => single::replay(file, *pack, times, &shared.codes),
-    }
+    };
+    Ok(result.unwrap_or_else(|error| InputReport {
+        kind,
+        chain_id: Some(chain_id),
+        number: Some(number),
+        fork,
+        times,
+        ..InputReport::failed(file, error.in_file(file))
+    }))
 }

@@ -10,22 +10,22 @@ const HEADER: [&str; 12] = [
     "chain",
     "fork",
     "blocks",
-    "single txs",
-    "transactions",
+    "single\ntxs",
+    "txs",
     "Mgas",
     "Mgas/s",
-    "gas used",
-    "receipts root",
-    "logs bloom",
-    "state root\n(witness/complete/none)",
-    "mismatches",
+    "gas\nused",
+    "receipts\nroot",
+    "logs\nbloom",
+    "state root\nwitness/full/none",
+    "mis-\nmatches",
 ];
 
 #[expect(clippy::cast_precision_loss, reason = "a number for people")]
 fn row(chain: &str, fork: &str, group: &Group) -> Vec<String> {
     let problems = match (group.mismatches, group.failed) {
         (mismatches, 0) => mismatches.to_string(),
-        (mismatches, failed) => format!("{mismatches} + {failed} failed"),
+        (mismatches, failed) => format!("{mismatches} +{failed} failed"),
     };
     vec![
         chain.to_owned(),
@@ -52,7 +52,7 @@ fn share(part: Duration, whole: Duration) -> f64 {
 #[expect(clippy::cast_precision_loss, reason = "numbers for people")]
 pub fn render(summary: &Summary) -> String {
     let mut table = Table::new();
-    table.load_preset(presets::UTF8_HORIZONTAL_ONLY).set_header(HEADER);
+    table.load_style(presets::UTF8_FULL_CONDENSED).set_header(HEADER);
     for ((chain, fork), group) in &summary.groups {
         let chain = chain.map_or_else(|| "unreadable".to_owned(), chain_name);
         table.add_row(row(&chain, fork.map_or("-", Fork::name), group).into_iter().map(Cell::new));
