@@ -6,3 +6,4 @@ pub mod json;
 pub mod rpc;
 pub mod transaction;
 pub mod witness;
+pub mod workload;
