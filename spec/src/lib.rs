@@ -3,9 +3,12 @@
 pub mod batch;
 pub mod environment;
 pub mod fork;
+pub mod gas;
+pub mod opcode;
 pub mod outcome;
 pub mod state;
 pub mod transaction;
+pub mod word;
 
 pub use batch::{Backend, Batch, ExecutionError};
 pub use bytes::Bytes;
