@@ -44,7 +44,7 @@ pub fn run_isolane(
 ) -> Totals {
     let mut totals = Totals::default();
     for transaction in transactions {
-        machine.reset(environment.clone());
+        machine.rewind();
         let outcome = machine.transact(transaction, UNLIMITED).expect("the state is complete");
         totals += Totals {
             gas: outcome.gas_used,
@@ -84,7 +84,7 @@ pub fn verify(workload: &Workload) -> Result<u64, Box<dyn Error>> {
     let mut machine = Machine::new(environment.clone());
     let mut steps = 0;
     for (index, transaction) in workload.transactions.iter().enumerate() {
-        machine.reset(environment.clone());
+        machine.rewind();
         let outcome = machine.transact(transaction, UNLIMITED)?;
         let judgement = RevmOracle::new(&environment)?.transact(transaction, UNLIMITED)?;
         let differences = judgement.differences(&outcome, Reasons::Compared);

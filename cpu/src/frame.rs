@@ -3,7 +3,6 @@
 use crate::journal::{AccountIndex, Checkpoint};
 use crate::memory::Memory;
 use crate::program::Program;
-use crate::stack::{Slots, slots};
 use isolane_spec::{Bytes, H160, U256};
 
 /// Where a frame's input lies.
@@ -56,7 +55,6 @@ pub(crate) struct Frame {
     /// Whether it is executed byte by byte, each instruction checked.
     pub checked: bool,
     pub stack_len: usize,
-    pub stack: Box<Slots>,
     pub memory: Memory,
     /// What the last call returned.
     pub return_data: Vec<u8>,
@@ -78,7 +76,6 @@ impl Frame {
             position: 0,
             checked: false,
             stack_len: 0,
-            stack: slots(),
             memory: Memory::default(),
             return_data: Vec::new(),
         }

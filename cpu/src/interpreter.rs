@@ -4,14 +4,14 @@
 //! block. The *checked* form executes the bytes and checks every instruction; it takes over, for the rest of the
 //! frame, wherever the fast form meets a failure, so that the place and the reason of a halt are exact.
 
-use crate::frame::{Code, Frame};
+use crate::frame::Frame;
 use crate::lane::Lane;
 use crate::op;
 use crate::op::Trap;
 use crate::op::call::CallRequest;
 use crate::op::create::CreateRequest;
 use crate::program::{Instruction, Program, inner};
-use crate::stack::{LIMIT, Stack};
+use crate::stack::{LIMIT, Slots, Stack};
 use isolane_spec::opcode::op as opcode;
 use isolane_spec::{Halt, StateError, U256, word};
 
@@ -24,8 +24,8 @@ pub(crate) enum Exit {
     /// REVERT with output at this place of the memory.
     Revert(usize, usize),
     Halt(Halt),
-    Call(Box<CallRequest>),
-    Create(Box<CreateRequest>),
+    Call(CallRequest),
+    Create(CreateRequest),
     /// Continue in the checked form.
     Checked,
     /// The base state could not answer.
@@ -33,14 +33,14 @@ pub(crate) enum Exit {
 }
 
 /// Executes a frame until it ends or calls.
-pub(crate) fn run(lane: &mut Lane, frame: &mut Frame, program: &mut Program, input: &[u8]) -> Exit {
+pub(crate) fn run(lane: &mut Lane, frame: &mut Frame, slots: &mut Slots, program: &mut Program, input: &[u8]) -> Exit {
     if !frame.checked {
-        match run_form::<false>(lane, frame, program, input) {
+        match run_form::<false>(lane, frame, slots, program, input) {
             Exit::Checked => frame.checked = true,
             exit => return exit,
         }
     }
-    run_form::<true>(lane, frame, program, input)
+    run_form::<true>(lane, frame, slots, program, input)
 }
 
 /// The next instruction of the checked form: the bytes' own, with its stack and gas checked.
@@ -73,9 +73,14 @@ fn fetch_checked(
 }
 
 #[inline(never)]
-fn run_form<const CHECKED: bool>(lane: &mut Lane, frame: &mut Frame, program: &mut Program, input: &[u8]) -> Exit {
-    let mut slots = std::mem::take(&mut frame.stack);
-    let mut stack = Stack::new(&mut slots, frame.stack_len);
+fn run_form<const CHECKED: bool>(
+    lane: &mut Lane,
+    frame: &mut Frame,
+    slots: &mut Slots,
+    program: &mut Program,
+    input: &[u8],
+) -> Exit {
+    let mut stack = Stack::new(slots, frame.stack_len);
     let mut gas = frame.gas;
     // In the fast form an instruction, in the checked form a byte.
     let mut ip = frame.position;
@@ -328,14 +333,14 @@ fn run_form<const CHECKED: bool>(lane: &mut Lane, frame: &mut Frame, program: &m
                 let (request, rest) = attempt!('run, op::create::prepare(instruction.op, lane, frame, operands, gas));
                 gas = rest;
                 stack.drop(if instruction.op == opcode::CREATE { 3 } else { 4 });
-                break Ok(Exit::Create(Box::new(request)));
+                break Ok(Exit::Create(request));
             }
             opcode::CALL | opcode::CALLCODE | opcode::DELEGATECALL | opcode::STATICCALL => {
                 let operands = std::array::from_fn(|i| *stack.peek(i));
                 let (request, rest) = attempt!('run, op::call::prepare(instruction.op, lane, frame, &operands, gas));
                 gas = rest;
                 stack.drop(op::call::operands(instruction.op));
-                break Ok(Exit::Call(Box::new(request)));
+                break Ok(Exit::Call(request));
             }
             opcode::RETURN | opcode::REVERT => {
                 let place = [stack.peek(0), stack.peek(1)];
@@ -356,9 +361,7 @@ fn run_form<const CHECKED: bool>(lane: &mut Lane, frame: &mut Frame, program: &m
         }
     };
 
-    let stack_len = stack.len();
-    frame.stack = slots;
-    frame.stack_len = stack_len;
+    frame.stack_len = stack.len();
     frame.gas = gas;
     match end {
         Ok(Exit::Checked) => Exit::Checked,
@@ -386,25 +389,5 @@ pub(crate) fn enter(lane: &mut Lane, frame: &mut Frame, program: &mut Program) {
     if lane.environment.budget.steps != u64::MAX {
         frame.checked = true;
         frame.position = 0;
-    }
-}
-
-/// The program of a frame: its own, or one of the cache.
-pub(crate) fn with_program<R>(
-    frame: &mut Frame,
-    programs: &mut crate::lane::Programs,
-    f: impl FnOnce(&mut Frame, &mut Program) -> R,
-) -> R {
-    match std::mem::replace(&mut frame.code, Code::Cached(0)) {
-        Code::Own(mut own) => {
-            let result = f(frame, &mut own);
-            frame.code = Code::Own(own);
-            result
-        }
-        Code::Cached(program) => {
-            let result = f(frame, programs.get(program));
-            frame.code = Code::Cached(program);
-            result
-        }
     }
 }

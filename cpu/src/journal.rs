@@ -271,7 +271,8 @@ impl Journal {
             before: found,
         });
         let Self { account_table, accounts, hasher, .. } = self;
-        account_table.insert_unique(hasher.address(address), account, |&i| hasher.address(&accounts[i as usize].address));
+        account_table
+            .insert_unique(hasher.address(address), account, |&i| hasher.address(&accounts[i as usize].address));
         Ok(account)
     }
 
@@ -556,7 +557,7 @@ impl Journal {
             }
         }
         self.undo.clear();
-        changed.sort_unstable_by(|&a, &b| self.account(a).address.cmp(&self.account(b).address));
+        changed.sort_unstable_by_key(|&account| self.account(account).address);
         let Self { slots: entries, accounts, .. } = self;
         let place = |slot: &SlotIndex| &entries[*slot as usize];
         if slots.len() > 1 {

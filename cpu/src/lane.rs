@@ -3,7 +3,7 @@
 use crate::journal::{AccountIndex, Journal};
 use crate::precompile::Precompile;
 use crate::program::{Program, Rows, rows};
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use isolane_spec::gas::{GasSchedule, SCHEDULES};
 use isolane_spec::{Bytes, Environment, Fork, H160, H256, KECCAK_EMPTY, StateError, U256};
 
@@ -16,6 +16,10 @@ pub(crate) struct TransactionContext {
     pub gas_price: U256,
     /// BLOBHASH.
     pub blob_versioned_hashes: Vec<H256>,
+    /// Warm from the start, though nothing has read it (EIP-2930).
+    pub warm_addresses: HashSet<H160>,
+    /// Likewise.
+    pub warm_slots: HashSet<(H160, U256)>,
 }
 
 /// The context of the running transaction.
@@ -28,12 +32,6 @@ pub(crate) struct Lane {
     pub journal: Journal,
     /// EVM instructions executed.
     pub steps: u64,
-}
-
-/// An access list's or an opcode's view of an account: its index, and whether the access was cold.
-pub(crate) struct Access {
-    pub account: AccountIndex,
-    pub cold: bool,
 }
 
 /// Delegation designators start with this (EIP-7702).
@@ -75,6 +73,11 @@ impl Lane {
         self.environment = environment;
     }
 
+    /// Back to the base state of the same environment.
+    pub fn rewind(&mut self) {
+        self.journal.reset(self.fork);
+    }
+
     /// The index of an account, read from the base if need be.
     #[inline]
     pub fn load(&mut self, address: &H160) -> Result<AccountIndex, StateError> {
@@ -89,19 +92,26 @@ impl Lane {
         }
         !self.journal.find(address).is_some_and(|account| self.journal.is_warm(account))
             && Precompile::at(*address, self.fork).is_none()
+            && !self.transaction.warm_addresses.contains(address)
+    }
+
+    /// Whether an access to a slot that is not marked warm is cold: it may be on the access list.
+    #[inline]
+    pub fn slot_is_unlisted(&self, account: AccountIndex, key: &U256) -> bool {
+        let listed = &self.transaction.warm_slots;
+        listed.is_empty() || !listed.contains(&(self.journal.account(account).address, *key))
     }
 
     /// Charges for an access to an account and makes it warm. Nothing is read where the gas does not suffice, so that
     /// a witness need not hold what a node never read.
     #[inline]
-    pub fn access(&mut self, address: &H160, cold_cost: u32, gas: &mut u64) -> Result<Access, crate::op::Trap> {
-        let cold = self.is_cold(address);
-        if cold {
-            crate::op::charge(gas, u64::from(cold_cost))?;
+    pub fn access(&mut self, address: &H160, gas: &mut u64) -> Result<AccountIndex, crate::op::Trap> {
+        if self.is_cold(address) {
+            crate::op::charge(gas, u64::from(self.schedule.cold_account))?;
         }
         let account = self.load(address)?;
         self.journal.warm(account);
-        Ok(Access { account, cold })
+        Ok(account)
     }
 
     /// The account's code.

@@ -20,6 +20,8 @@ pub(crate) struct CallRequest {
     pub target: AccountIndex,
     pub target_address: H160,
     pub caller: H160,
+    /// Who pays the value.
+    pub payer: AccountIndex,
     /// What CALLVALUE shows.
     pub value: U256,
     /// Whether the value moves from the caller to the target.
@@ -134,6 +136,7 @@ pub(crate) fn prepare(
         target: if on_callee { callee } else { frame.account },
         target_address: if on_callee { code_address } else { frame.address },
         caller: if is_delegatecall { frame.caller } else { frame.address },
+        payer: frame.account,
         value: if is_delegatecall { frame.value } else { value },
         transfers: opcode == op::CALL,
         needs_balance: has_value,

@@ -35,7 +35,8 @@ pub(crate) fn prepare(
         return Err(Halt::InitcodeTooLarge.into());
     }
     let mut rest = gas;
-    let word_cost = if opcode == op::CREATE2 { schedule.initcode_word + schedule.keccak_word } else { schedule.initcode_word };
+    let word_cost =
+        if opcode == op::CREATE2 { schedule.initcode_word + schedule.keccak_word } else { schedule.initcode_word };
     charge(&mut rest, length.div_ceil(32) * u64::from(word_cost))?;
     let offset = frame.memory.require(offset, length, &mut rest)?;
     // All but one 64th (EIP-150).

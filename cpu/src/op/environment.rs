@@ -8,8 +8,8 @@ use isolane_spec::{Halt, U256, word};
 
 /// The balance of the account, and the gas that is left.
 pub(crate) fn balance(lane: &mut Lane, address: &U256, mut gas: u64) -> Result<(U256, u64), Trap> {
-    let access = lane.access(&word::to_address(address), lane.schedule.cold_account, &mut gas)?;
-    Ok((lane.journal.account(access.account).info.balance, gas))
+    let account = lane.access(&word::to_address(address), &mut gas)?;
+    Ok((lane.journal.account(account).info.balance, gas))
 }
 
 /// 32 bytes of the input; zeros beyond its end.
@@ -31,8 +31,8 @@ pub(crate) fn calldataload(input: &[u8], offset: &U256) -> U256 {
 
 /// The length of the account's code, and the gas that is left.
 pub(crate) fn extcodesize(lane: &mut Lane, address: &U256, mut gas: u64) -> Result<(U256, u64), Trap> {
-    let access = lane.access(&word::to_address(address), lane.schedule.cold_account, &mut gas)?;
-    Ok((U256::from(lane.code(access.account)?.len() as u64), gas))
+    let account = lane.access(&word::to_address(address), &mut gas)?;
+    Ok((U256::from(lane.code(account)?.len() as u64), gas))
 }
 
 /// Copies the account's code to memory; returns the gas that is left.
@@ -53,18 +53,18 @@ pub(crate) fn extcodecopy(
     if length > 0 {
         memory.check(word::to_u64_saturating(target).saturating_add(length), dry)?;
     }
-    let access = lane.access(&address, lane.schedule.cold_account, &mut gas)?;
-    let code = lane.code(access.account)?;
+    let account = lane.access(&address, &mut gas)?;
+    let code = lane.code(account)?;
     copy([target, from, size], &code, memory, lane.schedule, gas)
 }
 
 /// The hash of the account's code, 0 for a dead account (EIP-1052); and the gas that is left.
 pub(crate) fn extcodehash(lane: &mut Lane, address: &U256, mut gas: u64) -> Result<(U256, u64), Trap> {
-    let access = lane.access(&word::to_address(address), lane.schedule.cold_account, &mut gas)?;
-    if lane.journal.is_dead(access.account) {
+    let account = lane.access(&word::to_address(address), &mut gas)?;
+    if lane.journal.is_dead(account) {
         return Ok((U256::zero(), gas));
     }
-    Ok((word::from_hash(&lane.journal.account(access.account).info.code_hash), gas))
+    Ok((word::from_hash(&lane.journal.account(account).info.code_hash), gas))
 }
 
 /// Unlike the other copies it halts beyond the end (EIP-211).

@@ -8,15 +8,23 @@ use isolane_spec::{Fork, Halt, U256};
 
 /// The index of a slot, charged for if it is cold (EIP-2929) but not yet made warm.
 #[inline(always)]
-fn access(lane: &mut Lane, account: AccountIndex, key: &U256, cold_cost: u32, gas: &mut u64) -> Result<SlotIndex, Trap> {
+fn access(
+    lane: &mut Lane,
+    account: AccountIndex,
+    key: &U256,
+    cold_cost: u32,
+    gas: &mut u64,
+) -> Result<SlotIndex, Trap> {
     if let Some(slot) = lane.journal.find_slot(account, key) {
-        if !lane.journal.slot_is_warm(slot) {
+        if !lane.journal.slot_is_warm(slot) && lane.slot_is_unlisted(account, key) {
             charge(gas, u64::from(cold_cost))?;
         }
         return Ok(slot);
     }
     // Nothing is read where the gas does not suffice.
-    charge(gas, u64::from(cold_cost))?;
+    if lane.slot_is_unlisted(account, key) {
+        charge(gas, u64::from(cold_cost))?;
+    }
     Ok(lane.journal.load_slot(account, key, &*lane.environment.state)?)
 }
 
