@@ -55,6 +55,8 @@ struct Row {
     revm_ns: Spread,
     /// revm's time over isolane's, pair by pair: above 1, isolane is faster.
     ratio: Spread,
+    /// The same of the CPU time of all threads, which other work on the machine disturbs less.
+    cpu_ratio: Spread,
     instructions_per_transaction: f64,
     isolane_instructions_per_second: f64,
     isolane_mgas_per_second: f64,
@@ -131,9 +133,10 @@ fn one_thread(workload: &Workload, state: &PeerState, steps: u64, plan: Plan) ->
         let mut totals = Totals::default();
         let start = thread_time();
         for _ in 0..repeat {
-            totals += run_isolane(&mut machine, &environment, &workload.transactions);
+            totals += run_isolane(&mut machine, &workload.transactions);
         }
-        (thread_time() - start, totals)
+        let spent = thread_time() - start;
+        (Taken { shown: spent, cpu: spent }, totals)
     };
     let mut revm = |repeat: usize| {
         let mut totals = Totals::default();
@@ -144,7 +147,7 @@ fn one_thread(workload: &Workload, state: &PeerState, steps: u64, plan: Plan) ->
             totals += peer.run(prepared);
             spent += thread_time() - start;
         }
-        (spent, totals)
+        (Taken { shown: spent, cpu: spent }, totals)
     };
     pairs(workload, steps, 1, plan, &mut isolane, &mut revm)
 }
@@ -164,7 +167,7 @@ fn many_threads(
         shared_pass(&pool, workload.transactions.len(), repeat, |next| {
             let mut machine = Machine::new(environment.clone());
             machine.transact(&workload.transactions[0], support::UNLIMITED).expect("the state is complete");
-            next.work(|_, range| run_isolane(&mut machine, &environment, &workload.transactions[range]))
+            next.work(|_, range| run_isolane(&mut machine, &workload.transactions[range]))
         })
     };
     let mut revm = |repeat: usize| {
@@ -196,15 +199,15 @@ struct Shared {
 
 impl Shared {
     /// Runs chunks, given their number and their transactions, until none is left.
-    fn work(&self, mut run: impl FnMut(usize, Range<usize>) -> Totals) -> (Duration, Totals) {
+    fn work(&self, mut run: impl FnMut(usize, Range<usize>) -> Totals) -> (Taken, Totals) {
         let chunks = self.size.div_ceil(chunk_of(self.size)) * self.repeat;
         let mut totals = Totals::default();
         self.barrier.wait();
-        let start = Instant::now();
+        let (start, cpu) = (Instant::now(), thread_time());
         loop {
             let index = self.next.fetch_add(1, Ordering::Relaxed);
             if index >= chunks {
-                return (start.elapsed(), totals);
+                return (Taken { shown: start.elapsed(), cpu: thread_time() - cpu }, totals);
             }
             totals += run(index, range_of(index, self.size));
         }
@@ -227,21 +230,30 @@ fn shared_pass(
     pool: &rayon::ThreadPool,
     size: usize,
     repeat: usize,
-    worker: impl Fn(&Shared) -> (Duration, Totals) + Sync,
-) -> (Duration, Totals) {
+    worker: impl Fn(&Shared) -> (Taken, Totals) + Sync,
+) -> (Taken, Totals) {
     let threads = pool.current_num_threads();
     let shared = Shared { barrier: Barrier::new(threads), next: AtomicUsize::new(0), size, repeat };
     let results = pool.broadcast(|_| worker(&shared));
     let mut totals = Totals::default();
-    let mut longest = Duration::ZERO;
+    let mut taken = Taken::default();
     for (spent, part) in results {
-        longest = longest.max(spent);
+        taken = Taken { shown: taken.shown.max(spent.shown), cpu: taken.cpu + spent.cpu };
         totals += part;
     }
-    (longest, totals)
+    (taken, totals)
 }
 
-type Pass<'a> = &'a mut dyn FnMut(usize) -> (Duration, Totals);
+/// What a pass took.
+#[derive(Clone, Copy, Default)]
+struct Taken {
+    /// The figure that is shown: CPU time on one thread, wall time on several.
+    shown: Duration,
+    /// CPU time of all threads.
+    cpu: Duration,
+}
+
+type Pass<'a> = &'a mut dyn FnMut(usize) -> (Taken, Totals);
 
 /// Interleaved pairs of passes, each side first every other time.
 fn pairs(
@@ -258,9 +270,9 @@ fn pairs(
     if gas != same {
         return Err(format!("{}: the passes differ: revm {gas:?}, isolane {same:?}", workload.name).into());
     }
-    let repeat = (plan.pass.as_secs_f64() / probe.as_secs_f64().max(1e-9)).ceil().clamp(1.0, 1e6) as usize;
+    let repeat = (plan.pass.as_secs_f64() / probe.shown.as_secs_f64().max(1e-9)).ceil().clamp(1.0, 1e6) as usize;
     let per = (repeat * size) as f64 / 1e9;
-    let (mut ours, mut theirs, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut ours, mut theirs, mut ratios, mut cpu_ratios) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for pair in 0..plan.pairs {
         let ((a, x), (b, y)) = if pair % 2 == 0 {
             let first = isolane(repeat);
@@ -272,9 +284,10 @@ fn pairs(
         if x != y {
             return Err(format!("{}: the passes differ: isolane {x:?}, revm {y:?}", workload.name).into());
         }
-        ours.push(a.as_secs_f64() / per);
-        theirs.push(b.as_secs_f64() / per);
-        ratios.push(b.as_secs_f64() / a.as_secs_f64());
+        ours.push(a.shown.as_secs_f64() / per);
+        theirs.push(b.shown.as_secs_f64() / per);
+        ratios.push(b.shown.as_secs_f64() / a.shown.as_secs_f64());
+        cpu_ratios.push(b.cpu.as_secs_f64() / a.cpu.as_secs_f64());
     }
     let (isolane_ns, revm_ns) = (Spread::of(ours), Spread::of(theirs));
     let instructions = steps as f64 / size as f64;
@@ -286,6 +299,7 @@ fn pairs(
         isolane_ns,
         revm_ns,
         ratio: Spread::of(ratios),
+        cpu_ratio: Spread::of(cpu_ratios),
         instructions_per_transaction: instructions,
         isolane_instructions_per_second: instructions / isolane_ns.median * 1e9,
         isolane_mgas_per_second: mgas / isolane_ns.median * 1e9,
@@ -293,19 +307,20 @@ fn pairs(
     })
 }
 
-const HEADER: [&str; 9] = [
+const HEADER: [&str; 10] = [
     "workload",
     "batch",
     "threads",
     "isolane ns/tx",
     "revm ns/tx",
     "revm / isolane",
+    "of CPU time",
     "instructions/tx",
     "M instructions/s",
     "Mgas/s (revm)",
 ];
 
-fn cells(row: &Row) -> [String; 9] {
+fn cells(row: &Row) -> [String; 10] {
     [
         row.workload.clone(),
         row.batch.to_string(),
@@ -313,6 +328,7 @@ fn cells(row: &Row) -> [String; 9] {
         row.isolane_ns.show(0),
         row.revm_ns.show(0),
         row.ratio.show(2),
+        row.cpu_ratio.show(2),
         format!("{:.0}", row.instructions_per_transaction),
         format!("{:.0}", row.isolane_instructions_per_second / 1e6),
         format!("{:.0} ({:.0})", row.isolane_mgas_per_second, row.revm_mgas_per_second),
@@ -321,7 +337,7 @@ fn cells(row: &Row) -> [String; 9] {
 
 fn table(rows: &[Row]) -> Table {
     let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_header(HEADER);
+    table.load_style(presets::NOTHING).set_header(HEADER);
     for row in rows {
         table.add_row(cells(row));
     }

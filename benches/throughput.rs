@@ -40,7 +40,7 @@ fn bench(criterion: &mut Criterion, workload: &Workload) -> Result<(), Box<dyn E
     let size = transactions.len();
     let mut machine = Machine::new(environment.clone());
     group.bench_function(BenchmarkId::new("isolane", size), |bencher| {
-        bencher.iter(|| run_isolane(&mut machine, &environment, &workload.transactions));
+        bencher.iter(|| run_isolane(&mut machine, &workload.transactions));
     });
     let mut peer = Peer::new(&environment, &state);
     group.bench_function(BenchmarkId::new("revm", size), |bencher| {
@@ -53,7 +53,7 @@ fn bench(criterion: &mut Criterion, workload: &Workload) -> Result<(), Box<dyn E
             rayon::scope(|scope| {
                 for part in workload.transactions.chunks(part) {
                     scope.spawn(|_| {
-                        run_isolane(&mut Machine::new(environment.clone()), &environment, part);
+                        run_isolane(&mut Machine::new(environment.clone()), part);
                     });
                 }
             });

@@ -8,7 +8,6 @@ pub mod oracle;
 
 use isolane::cpu::{Available, Machine};
 use isolane::load::workload::{self, Workload};
-use isolane::spec::Environment;
 use oracle::revm_oracle::{Reasons, RevmOracle};
 use std::error::Error;
 use std::hint::black_box;
@@ -37,11 +36,7 @@ impl std::ops::AddAssign for Totals {
 }
 
 /// Runs every transaction of a range from the same pre-state on isolane.
-pub fn run_isolane(
-    machine: &mut Machine,
-    environment: &Environment,
-    transactions: &[isolane::spec::Transaction],
-) -> Totals {
+pub fn run_isolane(machine: &mut Machine, transactions: &[isolane::spec::Transaction]) -> Totals {
     let mut totals = Totals::default();
     for transaction in transactions {
         machine.rewind();
