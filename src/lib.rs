@@ -4,6 +4,7 @@ pub mod block;
 pub mod chain;
 pub mod cli;
 pub mod conformance;
+pub mod convert;
 pub mod fetch;
 pub mod load;
 pub mod replay;

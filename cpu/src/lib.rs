@@ -1,6 +1,18 @@
 //! The reference interpreter: one lane at a time, exact and readable. It shares the tables of `isolane-spec` with the
 //! other backends and nothing else.
 
+pub mod crypto;
+mod execution;
+mod frame;
+mod interpreter;
+mod journal;
+mod lane;
 pub mod machine;
+mod memory;
+mod op;
+pub mod precompile;
+mod program;
+mod stack;
+mod transition;
 
 pub use machine::{Available, Machine};

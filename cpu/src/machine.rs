@@ -1,7 +1,8 @@
 //! [`Machine`]: executes the transactions of one environment.
 
+use crate::execution::Executor;
 use isolane_spec::{
-    AccountDiff, AccountInfo, Bytes, Environment, ExecutionError, H160, H256, Outcome, Transaction, U256,
+    AccountDiff, AccountInfo, Bytes, Environment, ExecutionError, H160, H256, KECCAK_EMPTY, Outcome, Transaction, U256,
 };
 
 /// Gas that is left in the block; a transaction that asks for more is rejected.
@@ -16,25 +17,33 @@ pub struct Available {
 /// Executes the transactions of one environment one after another. Each call sees what the calls before it wrote; the
 /// environment's base state is never written.
 pub struct Machine {
-    environment: Environment,
+    executor: Executor,
 }
 
 impl Machine {
     /// A machine at the environment's base state.
     #[must_use]
     pub fn new(environment: Environment) -> Self {
-        Self { environment }
+        Self { executor: Executor::new(environment) }
     }
 
     /// The environment.
     #[must_use]
     pub fn environment(&self) -> &Environment {
-        &self.environment
+        &self.executor.lane.environment
     }
 
-    /// Forgets all that was written: back to the base state of a (possibly other) environment. Keeps buffers.
+    /// Forgets all that was written: back to the base state of a (possibly other) environment. Keeps buffers and
+    /// decoded code.
     pub fn reset(&mut self, environment: Environment) {
-        self.environment = environment;
+        self.executor.programs.trim();
+        self.executor.lane.reset(environment);
+    }
+
+    /// Forgets all that was written: back to the base state.
+    pub fn rewind(&mut self) {
+        self.executor.programs.trim();
+        self.executor.lane.rewind();
     }
 
     /// Validates and executes a transaction, and keeps its effects. A rejected transaction has none.
@@ -42,18 +51,16 @@ impl Machine {
     /// # Errors
     /// When the state cannot answer; the machine is then as before the call.
     pub fn transact(&mut self, transaction: &Transaction, available: Available) -> Result<Outcome, ExecutionError> {
-        let _ = (transaction, available);
-        Err(ExecutionError::Panic("the interpreter is being written".into()))
+        self.executor.transact(transaction, available)
     }
 
     /// Calls a system contract from `0xff…fe` with 30 million gas that nobody pays for (EIP-4788), and keeps its
     /// effects. The outcome's `output` holds the return data (EIP-7002 and EIP-7251 requests).
     ///
     /// # Errors
-    /// When the state cannot answer.
+    /// When the state cannot answer; the machine is then as before the call.
     pub fn system_call(&mut self, to: H160, input: Bytes) -> Result<Outcome, ExecutionError> {
-        let _ = (to, input);
-        Err(ExecutionError::Panic("the interpreter is being written".into()))
+        self.executor.system_call(to, input)
     }
 
     /// Adds to balances outside any transaction: withdrawals and rewards. An account that is empty afterwards and
@@ -62,17 +69,31 @@ impl Machine {
     /// # Errors
     /// When the state cannot answer.
     pub fn credit(&mut self, credits: &[(H160, U256)]) -> Result<Vec<AccountDiff>, ExecutionError> {
-        let _ = credits;
-        Err(ExecutionError::Panic("the interpreter is being written".into()))
+        let lane = &mut self.executor.lane;
+        lane.journal.begin();
+        for (address, amount) in credits {
+            let account = lane.load(address)?;
+            let balance = lane.journal.account(account).info.balance;
+            lane.journal.set_balance(account, balance.overflowing_add(*amount).0);
+        }
+        Ok(lane.journal.finish())
     }
 
-    /// Moves the whole balance of `from` to `to` outside any transaction (the DAO's irregular state change, EIP-779).
+    /// Moves the whole balance of each of `from` to `to` outside any transaction (the DAO's irregular state change,
+    /// EIP-779).
     ///
     /// # Errors
     /// When the state cannot answer.
     pub fn drain(&mut self, from: &[H160], to: H160) -> Result<Vec<AccountDiff>, ExecutionError> {
-        let _ = (from, to);
-        Err(ExecutionError::Panic("the interpreter is being written".into()))
+        let lane = &mut self.executor.lane;
+        lane.journal.begin();
+        let target = lane.load(&to)?;
+        for address in from {
+            let account = lane.load(address)?;
+            let balance = lane.journal.account(account).info.balance;
+            lane.journal.transfer(account, target, &balance);
+        }
+        Ok(lane.journal.finish())
     }
 
     /// The account as it stands now.
@@ -80,8 +101,10 @@ impl Machine {
     /// # Errors
     /// When the state cannot answer.
     pub fn account(&mut self, address: H160) -> Result<Option<AccountInfo>, ExecutionError> {
-        let _ = address;
-        Err(ExecutionError::Panic("the interpreter is being written".into()))
+        let lane = &mut self.executor.lane;
+        let account = lane.load(&address)?;
+        let entry = lane.journal.account(account);
+        Ok(entry.exists.then_some(entry.info))
     }
 
     /// The code of a hash, from this machine's writes or from the base state.
@@ -89,7 +112,13 @@ impl Machine {
     /// # Errors
     /// When neither has it.
     pub fn code(&mut self, code_hash: H256) -> Result<Bytes, ExecutionError> {
-        let _ = code_hash;
-        Err(ExecutionError::Panic("the interpreter is being written".into()))
+        let lane = &self.executor.lane;
+        if code_hash == KECCAK_EMPTY {
+            return Ok(Bytes::new());
+        }
+        match lane.journal.find_new_code(&code_hash) {
+            Some(code) => Ok(code),
+            None => Ok(lane.environment.state.code(&code_hash)?),
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::outcome::{AccountDiff, AccountInfo, KECCAK_EMPTY};
 use crate::{Bytes, H160, H256, U256};
-use std::collections::HashMap;
+use hashbrown::HashMap;
 use std::fmt;
 
 /// Why a state could not answer.

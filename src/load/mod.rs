@@ -2,6 +2,8 @@
 
 pub mod archive;
 pub mod block_pack;
+pub mod fixtures;
+pub mod hex;
 pub mod json;
 pub mod rpc;
 pub mod transaction;

@@ -1,0 +1,375 @@
+//! Runs call frames on top of each other until the first one ends.
+
+use crate::crypto;
+use crate::frame::{Code, Frame, FrameKind, Input};
+use crate::interpreter::{self, Exit};
+use crate::journal::{AccountIndex, create_address, create2_address};
+use crate::lane::{Lane, Programs};
+use crate::op::call::CallRequest;
+use crate::op::create::CreateRequest;
+use crate::precompile::{Precompile, PrecompileError};
+use crate::program::Program;
+use crate::stack::{Slots, slots};
+use isolane_spec::{Bytes, Environment, Fork, H160, Halt, StateError, U256, word};
+
+/// Frames may be nested this deep below the first one.
+const DEPTH_LIMIT: usize = 1_024;
+
+/// How a frame ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    Success,
+    Revert,
+    Halt(Halt),
+}
+
+/// What the caller of a frame gets.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub end: End,
+    pub gas: u64,
+    /// The account that was created.
+    pub created: Option<H160>,
+}
+
+impl Ended {
+    const fn new(end: End, gas: u64) -> Self {
+        Self { end, gas, created: None }
+    }
+
+    const fn halt(halt: Halt) -> Self {
+        Self::new(End::Halt(halt), 0)
+    }
+}
+
+/// Executes messages in a lane, with buffers that outlive it.
+pub(crate) struct Executor {
+    pub lane: Lane,
+    pub programs: Programs,
+    frames: Vec<Frame>,
+    stacks: Vec<Box<Slots>>,
+    /// Return data of the first frame, or of a call that ran no frame.
+    pub output: Vec<u8>,
+}
+
+impl Executor {
+    pub fn new(environment: Environment) -> Self {
+        Self {
+            lane: Lane::new(environment),
+            programs: Programs::default(),
+            frames: Vec::new(),
+            stacks: Vec::new(),
+            output: Vec::new(),
+        }
+    }
+
+    /// Calls from outside: the first frame of a transaction, or a system call.
+    pub fn call(&mut self, request: CallRequest, input: Bytes) -> Result<Ended, StateError> {
+        self.output.clear();
+        match self.start_call(0, request, Input::Owned(input))? {
+            Some(ended) => Ok(ended),
+            None => self.run(),
+        }
+    }
+
+    /// Creates from outside. The sender's nonce is already raised; `nonce` is the one before.
+    pub fn create(
+        &mut self,
+        creator: AccountIndex,
+        nonce: u64,
+        value: U256,
+        init_code: Bytes,
+        gas: u64,
+    ) -> Result<Ended, StateError> {
+        self.output.clear();
+        let address = create_address(&self.lane.journal.account(creator).address, nonce);
+        match self.start_create(0, creator, address, value, init_code, gas)? {
+            Some(ended) => Ok(ended),
+            None => self.run(),
+        }
+    }
+
+    /// The frame at a depth, with buffers of an earlier call at that depth.
+    fn frame(&mut self, depth: usize) -> &mut Frame {
+        if self.frames.len() <= depth {
+            self.frames.push(Frame::new());
+            self.stacks.push(slots());
+        }
+        let frame = &mut self.frames[depth];
+        frame.clear();
+        frame
+    }
+
+    /// Runs from the first frame until it ends.
+    fn run(&mut self) -> Result<Ended, StateError> {
+        let mut depth = 0;
+        loop {
+            let ended = match self.run_frame(depth) {
+                Exit::Call(request) => match self.nested_call(depth, request)? {
+                    Some(ended) => {
+                        self.deliver(depth, ended, FrameKind::Call { offset: 0, len: 0 });
+                        continue;
+                    }
+                    None => {
+                        depth += 1;
+                        continue;
+                    }
+                },
+                Exit::Create(request) => match self.nested_create(depth, &request)? {
+                    Some(ended) => {
+                        self.deliver(depth, ended, FrameKind::Create);
+                        continue;
+                    }
+                    None => {
+                        depth += 1;
+                        continue;
+                    }
+                },
+                Exit::State(error) => return Err(*error),
+                exit => self.end_frame(depth, &exit),
+            };
+            if depth == 0 {
+                return Ok(ended);
+            }
+            depth -= 1;
+            let kind = self.frames[depth + 1].kind;
+            self.deliver(depth, ended, kind);
+        }
+    }
+
+    fn run_frame(&mut self, depth: usize) -> Exit {
+        let Self { lane, programs, frames, stacks, .. } = self;
+        let (below, rest) = frames.split_at_mut(depth);
+        let frame = &mut rest[0];
+        let held = std::mem::take(&mut frame.input);
+        let input = match &held {
+            Input::None => &[],
+            Input::Owned(bytes) => &bytes[..],
+            Input::Caller { offset, len } => below[depth - 1].memory.slice(*offset, *len),
+        };
+        let exit = match std::mem::replace(&mut frame.code, Code::Cached(0)) {
+            Code::Own(mut own) => {
+                let exit = interpreter::run(lane, frame, &mut stacks[depth], &mut own, input);
+                frame.code = Code::Own(own);
+                exit
+            }
+            Code::Cached(program) => {
+                let exit = interpreter::run(lane, frame, &mut stacks[depth], programs.get(program), input);
+                frame.code = Code::Cached(program);
+                exit
+            }
+        };
+        frame.input = held;
+        exit
+    }
+
+    /// A call by the frame at `depth`. `None`: a frame was started.
+    fn nested_call(&mut self, depth: usize, request: CallRequest) -> Result<Option<Ended>, StateError> {
+        let lane = &self.lane;
+        let caller = &mut self.frames[depth];
+        caller.return_data.clear();
+        let poor = request.needs_balance && lane.journal.account(caller.account).info.balance < request.value;
+        if poor || depth == DEPTH_LIMIT {
+            return Ok(Some(Ended::new(End::Halt(Halt::CallRefused), request.gas)));
+        }
+        let (offset, len) = request.input;
+        self.start_call(depth + 1, request, Input::Caller { offset, len })
+    }
+
+    /// Starts a call whose frame would be at `depth`. Returns how it ended where no frame is needed.
+    fn start_call(&mut self, depth: usize, request: CallRequest, input: Input) -> Result<Option<Ended>, StateError> {
+        let checkpoint = self.lane.journal.checkpoint();
+        if request.transfers {
+            self.lane.journal.transfer(request.payer, request.target, &request.value);
+        } else {
+            self.lane.journal.touch(request.target);
+        }
+        if !request.delegated
+            && let Some(precompile) = Precompile::at(request.code_address, self.lane.fork)
+        {
+            let ended = self.run_precompile(depth, precompile, &request, &input);
+            if ended.end != End::Success {
+                self.lane.journal.revert(checkpoint);
+            }
+            return Ok(Some(ended));
+        }
+        let Some(program) = self.programs.of_account(&mut self.lane, request.code_account)? else {
+            return Ok(Some(Ended::new(End::Success, request.gas)));
+        };
+        let (offset, len) = request.output;
+        let frame = self.frame(depth);
+        frame.kind = FrameKind::Call { offset, len };
+        frame.code = Code::Cached(program);
+        frame.input = input;
+        frame.address = request.target_address;
+        frame.account = request.target;
+        frame.caller = request.caller;
+        frame.value = request.value;
+        frame.is_static = request.is_static;
+        frame.checkpoint = checkpoint;
+        frame.gas = request.gas;
+        interpreter::enter(&mut self.lane, &mut self.frames[depth], self.programs.get(program));
+        Ok(None)
+    }
+
+    /// Runs a precompile; its output goes where the caller's return data lies.
+    fn run_precompile(&mut self, depth: usize, precompile: Precompile, request: &CallRequest, input: &Input) -> Ended {
+        let fork = self.lane.fork;
+        let bytes = match input {
+            Input::None => &[],
+            Input::Owned(bytes) => &bytes[..],
+            Input::Caller { offset, len } => self.frames[depth - 1].memory.slice(*offset, *len),
+        };
+        match precompile.run(bytes, request.gas, fork) {
+            Ok(done) => {
+                if depth == 0 {
+                    self.output = done.output;
+                } else {
+                    let caller = &mut self.frames[depth - 1];
+                    let (offset, len) = request.output;
+                    caller.memory.write(offset, &done.output[..len.min(done.output.len())]);
+                    caller.return_data = done.output;
+                }
+                Ended::new(End::Success, request.gas - done.gas_used)
+            }
+            Err(PrecompileError::OutOfGas) => Ended::halt(Halt::OutOfGas),
+            Err(PrecompileError::InvalidInput(_)) => Ended::halt(Halt::PrecompileFailure),
+        }
+    }
+
+    /// A creation by the frame at `depth`. `None`: a frame was started.
+    fn nested_create(&mut self, depth: usize, request: &CreateRequest) -> Result<Option<Ended>, StateError> {
+        let creator = &mut self.frames[depth];
+        creator.return_data.clear();
+        let account = creator.account;
+        let info = self.lane.journal.account(account).info;
+        if info.balance < request.value || info.nonce == u64::MAX || depth == DEPTH_LIMIT {
+            return Ok(Some(Ended::new(End::Halt(Halt::CallRefused), request.gas)));
+        }
+        let (offset, len) = request.init_code;
+        let init_code = Bytes::copy_from_slice(creator.memory.slice(offset, len));
+        let address = match request.salt {
+            None => create_address(&creator.address, info.nonce),
+            Some(salt) => create2_address(&creator.address, &salt, &crypto::keccak256(&init_code)),
+        };
+        self.lane.journal.set_nonce(account, info.nonce + 1);
+        self.start_create(depth + 1, account, address, request.value, init_code, request.gas)
+    }
+
+    fn start_create(
+        &mut self,
+        depth: usize,
+        creator: AccountIndex,
+        address: H160,
+        value: U256,
+        init_code: Bytes,
+        gas: u64,
+    ) -> Result<Option<Ended>, StateError> {
+        let Lane { journal, fork, environment, .. } = &mut self.lane;
+        let state = &*environment.state;
+        let account = journal.load(&address, state)?;
+        if *fork >= Fork::Berlin {
+            journal.warm(account);
+        }
+        if journal.collides(account, state)? {
+            return Ok(Some(Ended::halt(Halt::CreateCollision)));
+        }
+        let checkpoint = journal.checkpoint();
+        journal.mark_created(account);
+        if *fork >= Fork::SpuriousDragon {
+            journal.set_nonce(account, 1);
+        }
+        journal.transfer(creator, account, &value);
+        let caller = journal.account(creator).address;
+        let mut program = Program::new(init_code);
+        let frame = self.frame(depth);
+        frame.kind = FrameKind::Create;
+        frame.input = Input::None;
+        frame.address = address;
+        frame.account = account;
+        frame.caller = caller;
+        frame.value = value;
+        frame.is_static = false;
+        frame.checkpoint = checkpoint;
+        frame.gas = gas;
+        interpreter::enter(&mut self.lane, &mut self.frames[depth], &mut program);
+        self.frames[depth].code = Code::Own(Box::new(program));
+        Ok(None)
+    }
+
+    /// Ends the frame at `depth`: its output goes to its caller, and its changes stay or are undone.
+    fn end_frame(&mut self, depth: usize, exit: &Exit) -> Ended {
+        let (below, rest) = self.frames.split_at_mut(depth);
+        let frame = &mut rest[0];
+        let (end, output) = match *exit {
+            Exit::Stop => (End::Success, &[][..]),
+            Exit::Return(offset, len) => (End::Success, frame.memory.slice(offset, len)),
+            Exit::Revert(offset, len) => (End::Revert, frame.memory.slice(offset, len)),
+            Exit::Halt(halt) => (End::Halt(halt), &[][..]),
+            Exit::Call(_) | Exit::Create(_) | Exit::Checked | Exit::State(_) => {
+                unreachable!("the frame goes on")
+            }
+        };
+        let mut ended = Ended::new(end, if matches!(end, End::Halt(_)) { 0 } else { frame.gas });
+        let target = match below.last_mut() {
+            Some(caller) => &mut caller.return_data,
+            None => &mut self.output,
+        };
+        target.clear();
+        match frame.kind {
+            FrameKind::Create if end == End::Success => {
+                match deposit(&mut self.lane, frame.account, output, frame.gas) {
+                    Ok(gas) => {
+                        ended.gas = gas;
+                        ended.created = Some(frame.address);
+                        // Only the transaction itself shows the code that it deployed.
+                        if depth == 0 {
+                            target.extend_from_slice(output);
+                        }
+                    }
+                    Err(halt) => ended = Ended::halt(halt),
+                }
+            }
+            _ => target.extend_from_slice(output),
+        }
+        if ended.end != End::Success {
+            self.lane.journal.revert(frame.checkpoint);
+        }
+        ended
+    }
+
+    /// Hands the result of a call or creation to the frame at `depth`, whose return data is already set.
+    fn deliver(&mut self, depth: usize, ended: Ended, kind: FrameKind) {
+        let frame = &mut self.frames[depth];
+        frame.gas += ended.gas;
+        let result = match kind {
+            FrameKind::Call { offset, len } => {
+                let len = len.min(frame.return_data.len());
+                frame.memory.write(offset, &frame.return_data[..len]);
+                U256::from(u8::from(ended.end == End::Success))
+            }
+            FrameKind::Create => ended.created.map_or(U256::zero(), |address| word::from_address(&address)),
+        };
+        self.stacks[depth][frame.stack_len] = result;
+        frame.stack_len += 1;
+    }
+}
+
+/// Stores the code that initcode returned. Returns the gas that is left.
+fn deposit(lane: &mut Lane, account: AccountIndex, code: &[u8], gas: u64) -> Result<u64, Halt> {
+    if lane.fork >= Fork::London && code.first() == Some(&0xef) {
+        return Err(Halt::CodeStartsWithEf);
+    }
+    if code.len() > lane.schedule.max_code_size as usize {
+        return Err(Halt::CodeTooLarge);
+    }
+    let cost = code.len() as u64 * u64::from(lane.schedule.code_deposit_byte);
+    let Some(rest) = gas.checked_sub(cost) else {
+        // Frontier keeps the account without code and the gas (EIP-2).
+        return if lane.fork < Fork::Homestead { Ok(gas) } else { Err(Halt::OutOfGas) };
+    };
+    if !code.is_empty() {
+        lane.journal.set_code(account, Bytes::copy_from_slice(code), crypto::keccak256(code));
+    }
+    Ok(rest)
+}

@@ -1,0 +1,393 @@
+//! The loop that executes one frame, and the one place where stack bounds and static gas are checked.
+//!
+//! It is compiled twice from one source. The *fast* form executes decoded blocks ([`crate::program`]) and checks once a
+//! block. The *checked* form executes the bytes and checks every instruction; it takes over, for the rest of the
+//! frame, wherever the fast form meets a failure, so that the place and the reason of a halt are exact.
+
+use crate::frame::Frame;
+use crate::lane::Lane;
+use crate::op;
+use crate::op::Trap;
+use crate::op::call::CallRequest;
+use crate::op::create::CreateRequest;
+use crate::program::{Instruction, Program, inner};
+use crate::stack::{LIMIT, Slots, Stack};
+use isolane_spec::opcode::op as opcode;
+use isolane_spec::{Halt, StateError, U256, word};
+
+/// Why the loop left a frame.
+pub(crate) enum Exit {
+    /// STOP, or SELFDESTRUCT.
+    Stop,
+    /// RETURN with output at this place of the memory.
+    Return(usize, usize),
+    /// REVERT with output at this place of the memory.
+    Revert(usize, usize),
+    Halt(Halt),
+    Call(CallRequest),
+    Create(CreateRequest),
+    /// Continue in the checked form.
+    Checked,
+    /// The base state could not answer.
+    State(Box<StateError>),
+}
+
+/// Executes a frame until it ends or calls.
+pub(crate) fn run(lane: &mut Lane, frame: &mut Frame, slots: &mut Slots, program: &mut Program, input: &[u8]) -> Exit {
+    if !frame.checked {
+        match run_form::<false>(lane, frame, slots, program, input) {
+            Exit::Checked => frame.checked = true,
+            exit => return exit,
+        }
+    }
+    run_form::<true>(lane, frame, slots, program, input)
+}
+
+/// The next instruction of the checked form: the bytes' own, with its stack and gas checked.
+#[inline(always)]
+fn fetch_checked(
+    lane: &mut Lane,
+    program: &Program,
+    pc: usize,
+    stack: &Stack<'_>,
+    gas: &mut u64,
+) -> Result<Instruction, Halt> {
+    let byte = program.code.get(pc).copied().unwrap_or(opcode::STOP);
+    let row = lane.rows[usize::from(byte)];
+    if lane.steps >= lane.environment.budget.steps {
+        return Err(Halt::BudgetExceeded(isolane_spec::BudgetKind::Steps));
+    }
+    lane.steps += 1;
+    if !row.defined {
+        return Err(Halt::UndefinedOpcode);
+    }
+    let (pops, pushes) = (usize::from(row.pops), usize::from(row.pushes));
+    if stack.len() < pops {
+        return Err(Halt::StackUnderflow);
+    }
+    if stack.len() - pops + pushes > LIMIT {
+        return Err(Halt::StackOverflow);
+    }
+    *gas = gas.checked_sub(u64::from(row.gas)).ok_or(Halt::OutOfGas)?;
+    Ok(Instruction { op: byte, arg: pc as u32 })
+}
+
+#[inline(never)]
+fn run_form<const CHECKED: bool>(
+    lane: &mut Lane,
+    frame: &mut Frame,
+    slots: &mut Slots,
+    program: &mut Program,
+    input: &[u8],
+) -> Exit {
+    let mut stack = Stack::new(slots, frame.stack_len);
+    let mut gas = frame.gas;
+    // In the fast form an instruction, in the checked form a byte.
+    let mut ip = frame.position;
+    // Where the current instruction starts.
+    let mut here;
+
+    // Runs a body that can fail.
+    macro_rules! attempt {
+        ($run:lifetime, $body:expr) => {
+            match $body {
+                Ok(value) => value,
+                Err(trap) => break $run Err(Trap::from(trap)),
+            }
+        };
+    }
+
+    let end: Result<Exit, Trap> = 'run: loop {
+        here = ip;
+        let instruction = if CHECKED {
+            attempt!('run, fetch_checked(lane, program, ip, &stack, &mut gas))
+        } else {
+            program.instructions[ip]
+        };
+        ip += 1;
+        match instruction.op {
+            inner::BLOCK if !CHECKED => {
+                let block = &program.blocks[instruction.arg as usize];
+                if gas < u64::from(block.gas)
+                    || stack.len() < usize::from(block.need)
+                    || stack.len() + usize::from(block.grow) > LIMIT
+                {
+                    frame.position = program.position(here);
+                    break Ok(Exit::Checked);
+                }
+                gas -= u64::from(block.gas);
+                lane.steps += u64::from(block.steps);
+            }
+            inner::PUSH_SMALL if !CHECKED => stack.push(U256([u64::from(instruction.arg), 0, 0, 0])),
+            inner::PUSH_CONSTANT if !CHECKED => stack.push(program.constants[instruction.arg as usize]),
+            inner::GOTO if !CHECKED => ip = instruction.arg as usize,
+            inner::JUMPI_TO if !CHECKED => {
+                let taken = !op::comparison::is_zero(stack.peek(0));
+                stack.drop(1);
+                if taken {
+                    ip = instruction.arg as usize;
+                }
+            }
+            inner::JUMPI_ZERO_TO if !CHECKED => {
+                let taken = op::comparison::is_zero(stack.peek(0));
+                stack.drop(1);
+                if taken {
+                    ip = instruction.arg as usize;
+                }
+            }
+            inner::JUMP_TO_PC if !CHECKED => ip = program.link(here, &lane.rows),
+            inner::JUMPI_TO_PC if !CHECKED => {
+                if op::comparison::is_zero(&stack.pop()) {
+                    continue;
+                }
+                ip = program.link(here, &lane.rows);
+            }
+            inner::JUMPI_ZERO_TO_PC if !CHECKED => {
+                if !op::comparison::is_zero(&stack.pop()) {
+                    continue;
+                }
+                ip = program.link(here, &lane.rows);
+            }
+            inner::UNDEFINED if !CHECKED => break Err(Halt::UndefinedOpcode.into()),
+
+            opcode::STOP => break Ok(Exit::Stop),
+            opcode::ADD => op::arithmetic::add(&mut stack),
+            opcode::MUL => op::arithmetic::mul(&mut stack),
+            opcode::SUB => op::arithmetic::sub(&mut stack),
+            opcode::DIV => op::arithmetic::div(&mut stack),
+            opcode::SDIV => op::arithmetic::sdiv(&mut stack),
+            opcode::MOD => op::arithmetic::rem(&mut stack),
+            opcode::SMOD => op::arithmetic::smod(&mut stack),
+            opcode::ADDMOD => op::arithmetic::addmod(&mut stack),
+            opcode::MULMOD => op::arithmetic::mulmod(&mut stack),
+            opcode::EXP => attempt!('run, op::arithmetic::exp(&mut stack, lane.schedule, &mut gas)),
+            opcode::SIGNEXTEND => op::arithmetic::signextend(&mut stack),
+
+            opcode::LT => op::comparison::lt(&mut stack),
+            opcode::GT => op::comparison::gt(&mut stack),
+            opcode::SLT => op::comparison::slt(&mut stack),
+            opcode::SGT => op::comparison::sgt(&mut stack),
+            opcode::EQ => op::comparison::eq(&mut stack),
+            opcode::ISZERO => op::comparison::iszero(&mut stack),
+            opcode::AND => op::bitwise::and(&mut stack),
+            opcode::OR => op::bitwise::or(&mut stack),
+            opcode::XOR => op::bitwise::xor(&mut stack),
+            opcode::NOT => op::bitwise::not(&mut stack),
+            opcode::BYTE => op::bitwise::byte(&mut stack),
+            opcode::SHL => op::bitwise::shl(&mut stack),
+            opcode::SHR => op::bitwise::shr(&mut stack),
+            opcode::SAR => op::bitwise::sar(&mut stack),
+            opcode::CLZ => op::bitwise::clz(&mut stack),
+
+            opcode::KECCAK256 => {
+                attempt!('run, op::keccak::keccak256(&mut stack, &mut frame.memory, lane.schedule, &mut gas));
+            }
+
+            opcode::ADDRESS => stack.push(word::from_address(&frame.address)),
+            opcode::BALANCE => {
+                let (value, rest) = attempt!('run, op::environment::balance(lane, stack.peek(0), gas));
+                gas = rest;
+                *stack.peek_mut(0) = value;
+            }
+            opcode::ORIGIN => stack.push(word::from_address(&lane.transaction.origin)),
+            opcode::CALLER => stack.push(word::from_address(&frame.caller)),
+            opcode::CALLVALUE => stack.push(frame.value),
+            opcode::CALLDATALOAD => {
+                let value = op::environment::calldataload(input, stack.peek(0));
+                *stack.peek_mut(0) = value;
+            }
+            opcode::CALLDATASIZE => stack.push(U256::from(input.len() as u64)),
+            opcode::CALLDATACOPY | opcode::CODECOPY => {
+                let source = if instruction.op == opcode::CALLDATACOPY { input } else { &program.code };
+                let operands = [stack.peek(0), stack.peek(1), stack.peek(2)];
+                gas = attempt!('run, op::memory::copy(operands, source, &mut frame.memory, lane.schedule, gas));
+                stack.drop(3);
+            }
+            opcode::CODESIZE => stack.push(U256::from(program.code.len() as u64)),
+            opcode::GASPRICE => stack.push(lane.transaction.gas_price),
+            opcode::EXTCODESIZE => {
+                let (value, rest) = attempt!('run, op::environment::extcodesize(lane, stack.peek(0), gas));
+                gas = rest;
+                *stack.peek_mut(0) = value;
+            }
+            opcode::EXTCODECOPY => {
+                let operands = [stack.peek(0), stack.peek(1), stack.peek(2), stack.peek(3)];
+                gas = attempt!('run, op::environment::extcodecopy(lane, operands, &mut frame.memory, gas));
+                stack.drop(4);
+            }
+            opcode::RETURNDATASIZE => stack.push(U256::from(frame.return_data.len() as u64)),
+            opcode::RETURNDATACOPY => {
+                let operands = [stack.peek(0), stack.peek(1), stack.peek(2)];
+                let Frame { return_data, memory, .. } = frame;
+                gas = attempt!('run, op::environment::returndatacopy(lane, operands, return_data, memory, gas));
+                stack.drop(3);
+            }
+            opcode::EXTCODEHASH => {
+                let (value, rest) = attempt!('run, op::environment::extcodehash(lane, stack.peek(0), gas));
+                gas = rest;
+                *stack.peek_mut(0) = value;
+            }
+
+            opcode::BLOCKHASH => {
+                let value = attempt!('run, op::block::blockhash(lane, stack.peek(0)));
+                *stack.peek_mut(0) = value;
+            }
+            opcode::COINBASE => stack.push(word::from_address(&lane.environment.block.coinbase)),
+            opcode::TIMESTAMP => stack.push(U256::from(lane.environment.block.timestamp)),
+            opcode::NUMBER => stack.push(U256::from(lane.environment.block.number)),
+            opcode::PREVRANDAO => stack.push(op::block::prevrandao(lane)),
+            opcode::GASLIMIT => stack.push(U256::from(lane.environment.block.gas_limit)),
+            opcode::CHAINID => stack.push(U256::from(lane.environment.rules.chain_id)),
+            opcode::SELFBALANCE => stack.push(lane.journal.account(frame.account).info.balance),
+            opcode::BASEFEE => stack.push(lane.environment.block.base_fee),
+            opcode::BLOBHASH => {
+                let value = op::block::blobhash(lane, stack.peek(0));
+                *stack.peek_mut(0) = value;
+            }
+            opcode::BLOBBASEFEE => stack.push(lane.environment.block.blob_base_fee),
+            opcode::SLOTNUM => stack.push(U256::from(lane.environment.block.slot_number)),
+
+            opcode::POP => stack.drop(1),
+            opcode::MLOAD => attempt!('run, op::memory::mload(&mut stack, &mut frame.memory, &mut gas)),
+            opcode::MSTORE => attempt!('run, op::memory::mstore(&mut stack, &mut frame.memory, &mut gas)),
+            opcode::MSTORE8 => attempt!('run, op::memory::mstore8(&mut stack, &mut frame.memory, &mut gas)),
+            opcode::SLOAD => {
+                let (value, rest) = attempt!('run, op::storage::sload(lane, frame.account, stack.peek(0), gas));
+                gas = rest;
+                *stack.peek_mut(0) = value;
+            }
+            opcode::SSTORE => {
+                let operands = [stack.peek(0), stack.peek(1)];
+                gas = attempt!('run, op::storage::sstore(lane, frame.account, frame.is_static, operands, gas));
+                stack.drop(2);
+            }
+            opcode::JUMP => {
+                let target = word::to_u64_saturating(stack.peek(0)) as usize;
+                let entry = if CHECKED {
+                    program.is_jumpdest(target).then_some(target)
+                } else {
+                    program.entry(target, &lane.rows)
+                };
+                ip = attempt!('run, entry.ok_or(Halt::InvalidJump));
+                stack.drop(1);
+            }
+            opcode::JUMPI => {
+                if !op::comparison::is_zero(stack.peek(1)) {
+                    let target = word::to_u64_saturating(stack.peek(0)) as usize;
+                    let entry = if CHECKED {
+                        program.is_jumpdest(target).then_some(target)
+                    } else {
+                        program.entry(target, &lane.rows)
+                    };
+                    ip = attempt!('run, entry.ok_or(Halt::InvalidJump));
+                }
+                stack.drop(2);
+            }
+            opcode::PC => stack.push(U256::from(instruction.arg)),
+            opcode::MSIZE => op::memory::msize(&mut stack, &frame.memory),
+            opcode::GAS => stack.push(U256::from(gas)),
+            opcode::JUMPDEST => {}
+            opcode::TLOAD => {
+                let value = lane.journal.transient(frame.account, stack.peek(0));
+                *stack.peek_mut(0) = value;
+            }
+            opcode::TSTORE => {
+                let operands = [stack.peek(0), stack.peek(1)];
+                attempt!('run, op::storage::tstore(lane, frame.account, frame.is_static, operands));
+                stack.drop(2);
+            }
+            opcode::MCOPY => {
+                let operands = [stack.peek(0), stack.peek(1), stack.peek(2)];
+                gas = attempt!('run, op::memory::mcopy(operands, &mut frame.memory, lane.schedule, gas));
+                stack.drop(3);
+            }
+            opcode::PUSH0 => stack.push(U256::zero()),
+            push @ opcode::PUSH1..=opcode::PUSH32 if CHECKED => {
+                let len = usize::from(push - opcode::PUSH0);
+                stack.push(program.immediate(here, len));
+                ip += len;
+            }
+            opcode::DUP1 => stack.dup(0),
+            opcode::DUP2 => stack.dup(1),
+            opcode::DUP3 => stack.dup(2),
+            opcode::DUP4 => stack.dup(3),
+            opcode::DUP5 => stack.dup(4),
+            opcode::DUP6 => stack.dup(5),
+            dup @ opcode::DUP7..=opcode::DUP16 => stack.dup(usize::from(dup - opcode::DUP1)),
+            opcode::SWAP1 => stack.swap(1),
+            opcode::SWAP2 => stack.swap(2),
+            opcode::SWAP3 => stack.swap(3),
+            opcode::SWAP4 => stack.swap(4),
+            swap @ opcode::SWAP5..=opcode::SWAP16 => stack.swap(usize::from(swap - opcode::SWAP1) + 1),
+
+            log @ opcode::LOG0..=opcode::LOG4 => {
+                let count = usize::from(log - opcode::LOG0);
+                let topics = op::log::topics(&stack);
+                let place = [*stack.peek(0), *stack.peek(1)];
+                gas = attempt!('run, op::log::log(lane, frame, place, &topics[..count], gas));
+                stack.drop(count + 2);
+            }
+
+            opcode::CREATE | opcode::CREATE2 => {
+                let operands = [stack.peek(0), stack.peek(1), stack.peek(2), stack.peek(3)];
+                let (request, rest) = attempt!('run, op::create::prepare(instruction.op, lane, frame, operands, gas));
+                gas = rest;
+                stack.drop(if instruction.op == opcode::CREATE { 3 } else { 4 });
+                break Ok(Exit::Create(request));
+            }
+            opcode::CALL | opcode::CALLCODE | opcode::DELEGATECALL | opcode::STATICCALL => {
+                let operands = std::array::from_fn(|i| *stack.peek(i));
+                let (request, rest) = attempt!('run, op::call::prepare(instruction.op, lane, frame, &operands, gas));
+                gas = rest;
+                stack.drop(op::call::operands(instruction.op));
+                break Ok(Exit::Call(request));
+            }
+            opcode::RETURN | opcode::REVERT => {
+                let place = [stack.peek(0), stack.peek(1)];
+                let (offset, len, rest) = attempt!('run, op::control::output(frame, place, gas));
+                gas = rest;
+                break Ok(if instruction.op == opcode::RETURN {
+                    Exit::Return(offset, len)
+                } else {
+                    Exit::Revert(offset, len)
+                });
+            }
+            opcode::INVALID => break Err(Halt::InvalidOpcode.into()),
+            opcode::SELFDESTRUCT => {
+                gas = attempt!('run, op::control::selfdestruct(lane, frame, stack.peek(0), gas));
+                break Ok(Exit::Stop);
+            }
+            _ => break Err(Halt::UndefinedOpcode.into()),
+        }
+    };
+
+    frame.stack_len = stack.len();
+    frame.gas = gas;
+    match end {
+        Ok(Exit::Checked) => Exit::Checked,
+        Ok(exit) => {
+            frame.position = ip;
+            exit
+        }
+        Err(Trap::State(error)) => Exit::State(error),
+        Err(Trap::Halt(halt)) if CHECKED => Exit::Halt(halt),
+        Err(Trap::Halt(_)) => {
+            // Again from this instruction, with the gas that it really has.
+            let (own, rest, steps) = program.rest_of_block(here, &lane.rows);
+            frame.gas += own + rest;
+            lane.steps -= steps + 1;
+            frame.position = program.position(here);
+            Exit::Checked
+        }
+    }
+}
+
+/// Readies a frame whose code is already set.
+pub(crate) fn enter(lane: &mut Lane, frame: &mut Frame, program: &mut Program) {
+    frame.position = program.start(&lane.rows);
+    // A counted budget must cut at the exact instruction.
+    if lane.environment.budget.steps != u64::MAX {
+        frame.checked = true;
+        frame.position = 0;
+    }
+}

@@ -1,0 +1,649 @@
+//! The private state of a lane: what it read and wrote, over an immutable base, with an undo log.
+//!
+//! Accounts and slots get small indices when they are first seen; frames keep the index of their own account. All
+//! marks that last for one transaction (warm, created, …) hold the number of that transaction, so that starting the
+//! next one clears nothing.
+
+use hashbrown::{HashMap, HashTable};
+use isolane_spec::{
+    AccountDiff, AccountInfo, Bytes, Fork, H160, H256, KECCAK_EMPTY, Log, SlotDiff, StateError, StateView, U256, word,
+};
+use std::hash::{BuildHasher, RandomState};
+use std::sync::OnceLock;
+
+/// The index of an account in its journal.
+pub(crate) type AccountIndex = u32;
+/// The index of a slot in its journal.
+pub(crate) type SlotIndex = u32;
+
+/// The account whose touch survives a revert (EIP-161's one exception, mainnet block 2,675,119): RIPEMD-160.
+const RIPEMD: H160 = H160([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 3]);
+
+/// An account as the lane sees it.
+#[derive(Debug)]
+pub(crate) struct AccountEntry {
+    pub address: H160,
+    pub info: AccountInfo,
+    /// Whether it is in the state trie. Before Spurious Dragon an empty account can be.
+    pub exists: bool,
+    /// Code written by this lane; the base has the others.
+    new_code: Option<Bytes>,
+    /// Where the machine keeps its decoded code; `u32::MAX` = not looked up yet.
+    pub program: u32,
+    /// The base's storage is gone.
+    wiped: bool,
+    /// Rises when storage is wiped: slots of an earlier incarnation are zero.
+    incarnation: u32,
+    /// The transaction that the fields below are about.
+    transaction: u32,
+    warm: bool,
+    touched: bool,
+    created: bool,
+    destroyed: bool,
+    listed: bool,
+    before: Option<AccountInfo>,
+}
+
+#[derive(Debug)]
+struct SlotEntry {
+    account: AccountIndex,
+    incarnation: u32,
+    key: U256,
+    value: U256,
+    /// Before the transaction.
+    original: U256,
+    transaction: u32,
+    warm: bool,
+    listed: bool,
+}
+
+/// How to undo one change.
+#[derive(Debug)]
+enum Undo {
+    Balance(AccountIndex, U256),
+    Nonce(AccountIndex, u64),
+    Code(AccountIndex, H256, Option<Bytes>, u32),
+    WarmAccount(AccountIndex),
+    Touch(AccountIndex),
+    Exists(AccountIndex),
+    Created(AccountIndex),
+    Destroyed(AccountIndex),
+    Slot(SlotIndex, U256),
+    WarmSlot(SlotIndex),
+    Transient(AccountIndex, U256, U256),
+}
+
+/// A point to go back to.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Checkpoint {
+    undo: usize,
+    logs: usize,
+    refund: i64,
+}
+
+#[derive(Debug)]
+pub(crate) struct Journal {
+    fork: Fork,
+    transaction: u32,
+    accounts: Vec<AccountEntry>,
+    account_table: HashTable<AccountIndex>,
+    slots: Vec<SlotEntry>,
+    slot_table: HashTable<SlotIndex>,
+    transient: HashMap<(AccountIndex, U256), U256>,
+    undo: Vec<Undo>,
+    pub logs: Vec<Log>,
+    pub refund: i64,
+    hasher: Mixer,
+}
+
+/// A keyed hash of a few words: multiply and fold. The key keeps an attacker from choosing colliding slots; no result
+/// depends on it.
+#[derive(Clone, Copy, Debug)]
+struct Mixer([u64; 4]);
+
+impl Mixer {
+    fn new() -> Self {
+        static KEY: OnceLock<[u64; 4]> = OnceLock::new();
+        Self(*KEY.get_or_init(|| {
+            let state = RandomState::new();
+            std::array::from_fn(|i| state.hash_one(i) | 1)
+        }))
+    }
+
+    #[inline(always)]
+    fn fold(a: u64, b: u64) -> u64 {
+        let product = u128::from(a) * u128::from(b);
+        product as u64 ^ (product >> 64) as u64
+    }
+
+    #[inline(always)]
+    fn address(&self, address: &H160) -> u64 {
+        let part = |i: usize| {
+            let mut bytes = [0; 8];
+            bytes.copy_from_slice(&address.0[i..i + 8]);
+            u64::from_le_bytes(bytes)
+        };
+        let [a, b, c] = [part(0), part(8), part(12)];
+        Self::fold(Self::fold(a ^ self.0[0], b ^ self.0[1]) ^ c ^ self.0[2], self.0[3])
+    }
+
+    #[inline(always)]
+    fn slot(&self, account: AccountIndex, key: &U256) -> u64 {
+        let [a, b, c, d] = key.0;
+        let low = Self::fold(a ^ self.0[0], b ^ self.0[1]);
+        let high = Self::fold(c ^ self.0[2], d ^ self.0[3]);
+        Self::fold(low ^ u64::from(account), high.rotate_left(32) ^ self.0[1])
+    }
+}
+
+impl Journal {
+    pub fn new(fork: Fork) -> Self {
+        Self {
+            fork,
+            transaction: 1,
+            accounts: Vec::new(),
+            account_table: HashTable::new(),
+            slots: Vec::new(),
+            slot_table: HashTable::new(),
+            transient: HashMap::new(),
+            undo: Vec::new(),
+            logs: Vec::new(),
+            refund: 0,
+            hasher: Mixer::new(),
+        }
+    }
+
+    /// Forgets everything: back to the base.
+    pub fn reset(&mut self, fork: Fork) {
+        self.fork = fork;
+        self.transaction = 1;
+        self.accounts.clear();
+        self.account_table.clear();
+        self.slots.clear();
+        self.slot_table.clear();
+        self.begin();
+    }
+
+    /// Starts a transaction: nothing is warm, nothing can be undone.
+    pub fn begin(&mut self) {
+        self.transaction += 1;
+        if !self.transient.is_empty() {
+            self.transient.clear();
+        }
+        self.undo.clear();
+        self.logs.clear();
+        self.refund = 0;
+    }
+
+    pub fn checkpoint(&self) -> Checkpoint {
+        Checkpoint { undo: self.undo.len(), logs: self.logs.len(), refund: self.refund }
+    }
+
+    /// Undoes everything since the checkpoint.
+    pub fn revert(&mut self, to: Checkpoint) {
+        self.logs.truncate(to.logs);
+        self.refund = to.refund;
+        // EIP-161's one exception: the touch of RIPEMD-160 outlives the frame that is undone.
+        let mut kept = None;
+        while self.undo.len() > to.undo {
+            let Some(undo) = self.undo.pop() else { break };
+            match undo {
+                Undo::Balance(account, old) => self.entry(account).info.balance = old,
+                Undo::Nonce(account, old) => self.entry(account).info.nonce = old,
+                Undo::Code(account, hash, code, program) => {
+                    let entry = self.entry(account);
+                    entry.info.code_hash = hash;
+                    entry.new_code = code;
+                    entry.program = program;
+                }
+                Undo::WarmAccount(account) => self.entry(account).warm = false,
+                Undo::Touch(account) => {
+                    let entry = self.entry(account);
+                    entry.touched = entry.address == RIPEMD;
+                    if entry.touched {
+                        kept = Some(Undo::Touch(account));
+                    }
+                }
+                Undo::Exists(account) => self.entry(account).exists = false,
+                Undo::Created(account) => self.entry(account).created = false,
+                Undo::Destroyed(account) => self.entry(account).destroyed = false,
+                Undo::Slot(slot, old) => self.slots[slot as usize].value = old,
+                Undo::WarmSlot(slot) => self.slots[slot as usize].warm = false,
+                Undo::Transient(account, key, old) => {
+                    self.transient.insert((account, key), old);
+                }
+            }
+        }
+        self.undo.extend(kept);
+    }
+
+    #[inline(always)]
+    fn entry(&mut self, account: AccountIndex) -> &mut AccountEntry {
+        &mut self.accounts[account as usize]
+    }
+
+    /// The account, with marks of the current transaction.
+    #[inline(always)]
+    fn fresh(&mut self, account: AccountIndex) -> &mut AccountEntry {
+        let transaction = self.transaction;
+        let entry = &mut self.accounts[account as usize];
+        if entry.transaction != transaction {
+            entry.transaction = transaction;
+            entry.warm = false;
+            entry.touched = false;
+            entry.created = false;
+            entry.destroyed = false;
+            entry.listed = false;
+            entry.before = entry.exists.then_some(entry.info);
+        }
+        entry
+    }
+
+    /// The index of an account that was seen before.
+    #[inline(always)]
+    pub fn find(&self, address: &H160) -> Option<AccountIndex> {
+        let hash = self.hasher.address(address);
+        self.account_table.find(hash, |&i| self.accounts[i as usize].address == *address).copied()
+    }
+
+    /// The index of an account; reads the base where it was not seen before.
+    pub fn load(&mut self, address: &H160, base: &dyn StateView) -> Result<AccountIndex, StateError> {
+        if let Some(account) = self.find(address) {
+            self.fresh(account);
+            return Ok(account);
+        }
+        let found = base.account(address)?;
+        let account = self.accounts.len() as AccountIndex;
+        self.accounts.push(AccountEntry {
+            address: *address,
+            info: found.unwrap_or_default(),
+            exists: found.is_some(),
+            new_code: None,
+            program: u32::MAX,
+            wiped: false,
+            incarnation: 0,
+            transaction: self.transaction,
+            warm: false,
+            touched: false,
+            created: false,
+            destroyed: false,
+            listed: false,
+            before: found,
+        });
+        let Self { account_table, accounts, hasher, .. } = self;
+        account_table
+            .insert_unique(hasher.address(address), account, |&i| hasher.address(&accounts[i as usize].address));
+        Ok(account)
+    }
+
+    #[inline(always)]
+    pub fn account(&self, account: AccountIndex) -> &AccountEntry {
+        &self.accounts[account as usize]
+    }
+
+    /// Whether an access to the account costs the warm price (EIP-2929).
+    #[inline(always)]
+    pub fn is_warm(&self, account: AccountIndex) -> bool {
+        let entry = &self.accounts[account as usize];
+        entry.warm && entry.transaction == self.transaction
+    }
+
+    /// Makes the account warm.
+    #[inline(always)]
+    pub fn warm(&mut self, account: AccountIndex) {
+        let entry = self.fresh(account);
+        if !entry.warm {
+            entry.warm = true;
+            self.undo.push(Undo::WarmAccount(account));
+        }
+    }
+
+    /// Nonexistent or empty (EIP-161).
+    pub fn is_dead(&self, account: AccountIndex) -> bool {
+        let entry = self.account(account);
+        !entry.exists || entry.info.is_empty()
+    }
+
+    /// Whether it brings costs to send value there: nonexistent, or dead from Spurious Dragon on.
+    pub fn is_new(&self, account: AccountIndex) -> bool {
+        if self.fork >= Fork::SpuriousDragon { self.is_dead(account) } else { !self.account(account).exists }
+    }
+
+    /// Touches an account: it comes into being, and is removed at the end if it is empty (EIP-161).
+    pub fn touch(&mut self, account: AccountIndex) {
+        let entry = self.fresh(account);
+        let (exists, touched) = (entry.exists, entry.touched);
+        entry.exists = true;
+        entry.touched = true;
+        if !exists {
+            self.undo.push(Undo::Exists(account));
+        }
+        if !touched {
+            self.undo.push(Undo::Touch(account));
+        }
+    }
+
+    pub fn set_balance(&mut self, account: AccountIndex, balance: U256) {
+        self.touch(account);
+        let old = std::mem::replace(&mut self.entry(account).info.balance, balance);
+        if old != balance {
+            self.undo.push(Undo::Balance(account, old));
+        }
+    }
+
+    pub fn set_nonce(&mut self, account: AccountIndex, nonce: u64) {
+        self.touch(account);
+        let old = std::mem::replace(&mut self.entry(account).info.nonce, nonce);
+        self.undo.push(Undo::Nonce(account, old));
+    }
+
+    pub fn set_code(&mut self, account: AccountIndex, code: Bytes, code_hash: H256) {
+        self.touch(account);
+        let entry = self.entry(account);
+        let old_hash = std::mem::replace(&mut entry.info.code_hash, code_hash);
+        let old_code = entry.new_code.replace(code);
+        let old_program = std::mem::replace(&mut entry.program, u32::MAX);
+        self.undo.push(Undo::Code(account, old_hash, old_code, old_program));
+    }
+
+    /// Remembers where the machine keeps the account's decoded code.
+    pub fn set_program(&mut self, account: AccountIndex, program: u32) {
+        self.entry(account).program = program;
+    }
+
+    /// The account's code.
+    pub fn code(&self, account: AccountIndex, base: &dyn StateView) -> Result<Bytes, StateError> {
+        let entry = self.account(account);
+        match &entry.new_code {
+            _ if entry.info.code_hash == KECCAK_EMPTY => Ok(Bytes::new()),
+            Some(code) => Ok(code.clone()),
+            None => base.code(&entry.info.code_hash),
+        }
+    }
+
+    /// Code that this lane wrote, by hash.
+    pub fn find_new_code(&self, code_hash: &H256) -> Option<Bytes> {
+        self.accounts.iter().find(|entry| entry.info.code_hash == *code_hash).and_then(|entry| entry.new_code.clone())
+    }
+
+    /// Moves value; `false` (and nothing moved) where the balance does not suffice.
+    pub fn transfer(&mut self, from: AccountIndex, to: AccountIndex, value: &U256) -> bool {
+        let Some(rest) = self.account(from).info.balance.checked_sub(*value) else { return false };
+        if from == to || value.is_zero() {
+            self.touch(to);
+            return true;
+        }
+        self.set_balance(from, rest);
+        // The sum of all balances is far below 2^256; wrapping is what the specification does with absurd pre-states.
+        let sum = self.account(to).info.balance.overflowing_add(*value).0;
+        self.set_balance(to, sum);
+        true
+    }
+
+    /// Marks a contract that comes into being in this transaction.
+    pub fn mark_created(&mut self, account: AccountIndex) {
+        let entry = self.fresh(account);
+        if !entry.created {
+            entry.created = true;
+            self.undo.push(Undo::Created(account));
+        }
+    }
+
+    pub fn is_created(&self, account: AccountIndex) -> bool {
+        self.account(account).created && self.account(account).transaction == self.transaction
+    }
+
+    /// Whether creating there is a collision (EIP-684, EIP-7610).
+    pub fn collides(&self, account: AccountIndex, base: &dyn StateView) -> Result<bool, StateError> {
+        let entry = self.account(account);
+        if entry.info.nonce != 0 || entry.info.code_hash != KECCAK_EMPTY {
+            return Ok(true);
+        }
+        let written = |slot: &SlotEntry| {
+            slot.account == account && slot.incarnation == entry.incarnation && !slot.value.is_zero()
+        };
+        if !entry.exists {
+            return Ok(false);
+        }
+        let in_base = !entry.wiped && base.has_storage(&entry.address)?;
+        Ok(in_base || self.slots.iter().any(written))
+    }
+
+    /// Marks an account for removal at the end of the transaction. Returns whether it was not marked before.
+    pub fn destroy(&mut self, account: AccountIndex) -> bool {
+        self.touch(account);
+        let entry = self.entry(account);
+        let first = !entry.destroyed;
+        if first {
+            entry.destroyed = true;
+            self.undo.push(Undo::Destroyed(account));
+        }
+        first
+    }
+
+    /// The index of a slot that was seen before.
+    #[inline(always)]
+    pub fn find_slot(&mut self, account: AccountIndex, key: &U256) -> Option<SlotIndex> {
+        let hash = self.hasher.slot(account, key);
+        let found = self.slot_table.find(hash, |&i| {
+            let slot = &self.slots[i as usize];
+            slot.key == *key && slot.account == account
+        });
+        let index = *found?;
+        let incarnation = self.accounts[account as usize].incarnation;
+        let slot = &mut self.slots[index as usize];
+        if slot.incarnation != incarnation {
+            slot.incarnation = incarnation;
+            slot.value = U256::zero();
+        }
+        if slot.transaction != self.transaction {
+            slot.transaction = self.transaction;
+            slot.original = slot.value;
+            slot.warm = false;
+            slot.listed = false;
+        }
+        Some(index)
+    }
+
+    /// The index of a slot; reads the base where it was not seen before.
+    pub fn load_slot(
+        &mut self,
+        account: AccountIndex,
+        key: &U256,
+        base: &dyn StateView,
+    ) -> Result<SlotIndex, StateError> {
+        if let Some(slot) = self.find_slot(account, key) {
+            return Ok(slot);
+        }
+        let entry = &self.accounts[account as usize];
+        // What is created in this transaction has no storage in the base, and a witness need not prove that.
+        let value = if entry.wiped || entry.created && entry.transaction == self.transaction || !entry.exists {
+            U256::zero()
+        } else {
+            base.storage(&entry.address, key)?
+        };
+        let index = self.slots.len() as SlotIndex;
+        self.slots.push(SlotEntry {
+            account,
+            incarnation: entry.incarnation,
+            key: *key,
+            value,
+            original: value,
+            transaction: self.transaction,
+            warm: false,
+            listed: false,
+        });
+        let Self { slot_table, slots, hasher, .. } = self;
+        slot_table.insert_unique(hasher.slot(account, key), index, |&i| {
+            let slot = &slots[i as usize];
+            hasher.slot(slot.account, &slot.key)
+        });
+        Ok(index)
+    }
+
+    #[inline(always)]
+    pub fn slot_is_warm(&self, slot: SlotIndex) -> bool {
+        self.slots[slot as usize].warm
+    }
+
+    #[inline(always)]
+    pub fn warm_slot(&mut self, slot: SlotIndex) {
+        let entry = &mut self.slots[slot as usize];
+        if !entry.warm {
+            entry.warm = true;
+            self.undo.push(Undo::WarmSlot(slot));
+        }
+    }
+
+    #[inline(always)]
+    pub fn slot_value(&self, slot: SlotIndex) -> &U256 {
+        &self.slots[slot as usize].value
+    }
+
+    /// The value before the transaction.
+    #[inline(always)]
+    pub fn slot_original(&self, slot: SlotIndex) -> &U256 {
+        &self.slots[slot as usize].original
+    }
+
+    #[inline(always)]
+    pub fn set_slot(&mut self, slot: SlotIndex, value: U256) {
+        let old = std::mem::replace(&mut self.slots[slot as usize].value, value);
+        if old != value {
+            self.undo.push(Undo::Slot(slot, old));
+        }
+    }
+
+    /// TLOAD.
+    pub fn transient(&self, account: AccountIndex, key: &U256) -> U256 {
+        self.transient.get(&(account, *key)).copied().unwrap_or_default()
+    }
+
+    /// TSTORE.
+    pub fn set_transient(&mut self, account: AccountIndex, key: U256, value: U256) {
+        let old = self.transient.insert((account, key), value).unwrap_or_default();
+        if old != value {
+            self.undo.push(Undo::Transient(account, key, old));
+        }
+    }
+
+    /// Ends the transaction: removes what was destroyed and what is touched and empty, and returns what changed.
+    pub fn finish(&mut self) -> Vec<AccountDiff> {
+        let mut changed: Vec<AccountIndex> = Vec::with_capacity(8);
+        let mut slots: Vec<SlotIndex> = Vec::new();
+        for undo in &self.undo {
+            let account = match *undo {
+                Undo::Slot(slot, _) => {
+                    let entry = &mut self.slots[slot as usize];
+                    if !entry.listed {
+                        entry.listed = true;
+                        slots.push(slot);
+                    }
+                    entry.account
+                }
+                Undo::Balance(account, _)
+                | Undo::Nonce(account, _)
+                | Undo::Code(account, ..)
+                | Undo::Touch(account)
+                | Undo::Exists(account)
+                | Undo::Created(account)
+                | Undo::Destroyed(account) => account,
+                Undo::WarmAccount(_) | Undo::WarmSlot(_) | Undo::Transient(..) => continue,
+            };
+            let entry = &mut self.accounts[account as usize];
+            if !entry.listed {
+                entry.listed = true;
+                changed.push(account);
+            }
+        }
+        self.undo.clear();
+        changed.sort_unstable_by_key(|&account| self.account(account).address);
+        let Self { slots: entries, accounts, .. } = self;
+        let place = |slot: &SlotIndex| &entries[*slot as usize];
+        if slots.len() > 1 {
+            slots.sort_unstable_by(|a, b| {
+                let (a, b) = (place(a), place(b));
+                accounts[a.account as usize]
+                    .address
+                    .cmp(&accounts[b.account as usize].address)
+                    .then_with(|| a.key.cmp(&b.key))
+            });
+        }
+        let mut slots = slots.iter().map(place).peekable();
+        let clears_empty = self.fork >= Fork::SpuriousDragon;
+        let mut diff = Vec::with_capacity(changed.len());
+        for account in changed {
+            let entry = &mut accounts[account as usize];
+            let mut storage = Vec::new();
+            while let Some(slot) = slots.next_if(|slot| slot.account == account) {
+                if slot.value != slot.original {
+                    storage.push(SlotDiff { key: slot.key, before: slot.original, after: slot.value });
+                }
+            }
+            let removed = entry.destroyed || clears_empty && entry.touched && entry.info.is_empty();
+            if removed {
+                entry.info = AccountInfo::default();
+                entry.exists = false;
+                entry.new_code = None;
+                entry.program = u32::MAX;
+                entry.wiped = true;
+                entry.incarnation += 1;
+                if entry.before.is_none() {
+                    continue;
+                }
+                storage.clear();
+            }
+            let after = entry.exists.then_some(entry.info);
+            if after == entry.before && storage.is_empty() {
+                continue;
+            }
+            let code = match entry.before {
+                Some(before) if before.code_hash == entry.info.code_hash => None,
+                _ if entry.info.code_hash == KECCAK_EMPTY => None,
+                _ => entry.new_code.clone(),
+            };
+            diff.push(AccountDiff {
+                address: entry.address,
+                before: entry.before,
+                after,
+                code,
+                storage_wiped: removed,
+                storage,
+            });
+        }
+        diff
+    }
+}
+
+/// The address that CREATE gives (Yellow Paper 7).
+pub(crate) fn create_address(sender: &H160, nonce: u64) -> H160 {
+    // RLP of [sender, nonce]: at most 1 + 21 + 9 bytes.
+    let mut rlp = [0u8; 31];
+    rlp[1] = 0x80 + 20;
+    rlp[2..22].copy_from_slice(&sender.0);
+    let bytes = nonce.to_be_bytes();
+    let significant = &bytes[nonce.leading_zeros() as usize / 8..];
+    let len = match significant {
+        [byte] if *byte < 0x80 => {
+            rlp[22] = *byte;
+            23
+        }
+        _ => {
+            rlp[22] = 0x80 + significant.len() as u8;
+            rlp[23..23 + significant.len()].copy_from_slice(significant);
+            23 + significant.len()
+        }
+    };
+    rlp[0] = 0xc0 + (len - 1) as u8;
+    word::to_address(&word::from_hash(&crate::crypto::keccak256(&rlp[..len])))
+}
+
+/// The address that CREATE2 gives (EIP-1014).
+pub(crate) fn create2_address(sender: &H160, salt: &U256, init_code_hash: &H256) -> H160 {
+    let mut bytes = [0u8; 85];
+    bytes[0] = 0xff;
+    bytes[1..21].copy_from_slice(&sender.0);
+    bytes[21..53].copy_from_slice(&word::to_be(salt));
+    bytes[53..].copy_from_slice(&init_code_hash.0);
+    word::to_address(&word::from_hash(&crate::crypto::keccak256(&bytes)))
+}

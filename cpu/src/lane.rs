@@ -1,0 +1,170 @@
+//! [`Lane`]: what one transaction's execution shares between its frames.
+
+use crate::journal::{AccountIndex, Journal};
+use crate::precompile::Precompile;
+use crate::program::{Program, Rows, rows};
+use hashbrown::{HashMap, HashSet};
+use isolane_spec::gas::{GasSchedule, SCHEDULES};
+use isolane_spec::{Bytes, Environment, Fork, H160, H256, KECCAK_EMPTY, StateError, U256};
+
+/// What the opcodes show of the transaction.
+#[derive(Debug, Default)]
+pub(crate) struct TransactionContext {
+    /// ORIGIN.
+    pub origin: H160,
+    /// GASPRICE.
+    pub gas_price: U256,
+    /// BLOBHASH.
+    pub blob_versioned_hashes: Vec<H256>,
+    /// Warm from the start, though nothing has read it (EIP-2930).
+    pub warm_addresses: HashSet<H160>,
+    /// Likewise.
+    pub warm_slots: HashSet<(H160, U256)>,
+}
+
+/// The context of the running transaction.
+pub(crate) struct Lane {
+    pub environment: Environment,
+    pub fork: Fork,
+    pub schedule: &'static GasSchedule,
+    pub rows: Box<Rows>,
+    pub transaction: TransactionContext,
+    pub journal: Journal,
+    /// EVM instructions executed.
+    pub steps: u64,
+}
+
+/// Delegation designators start with this (EIP-7702).
+const DELEGATION_PREFIX: [u8; 3] = [0xef, 0x01, 0x00];
+
+/// The account that a delegation points to.
+pub(crate) fn delegation(code: &[u8]) -> Option<H160> {
+    (code.len() == 23 && code.starts_with(&DELEGATION_PREFIX)).then(|| H160::from_slice(&code[3..]))
+}
+
+/// The delegation designator of an account.
+pub(crate) fn designator(target: &H160) -> Bytes {
+    [&DELEGATION_PREFIX[..], &target.0].concat().into()
+}
+
+impl Lane {
+    pub fn new(environment: Environment) -> Self {
+        let fork = environment.rules.fork;
+        Self {
+            fork,
+            schedule: &SCHEDULES[fork as usize],
+            rows: Box::new(rows(fork)),
+            transaction: TransactionContext::default(),
+            journal: Journal::new(fork),
+            steps: 0,
+            environment,
+        }
+    }
+
+    /// Back to the base state of an environment.
+    pub fn reset(&mut self, environment: Environment) {
+        let fork = environment.rules.fork;
+        if fork != self.fork {
+            self.fork = fork;
+            self.schedule = &SCHEDULES[fork as usize];
+            *self.rows = rows(fork);
+        }
+        self.journal.reset(fork);
+        self.environment = environment;
+    }
+
+    /// Back to the base state of the same environment.
+    pub fn rewind(&mut self) {
+        self.journal.reset(self.fork);
+    }
+
+    /// The index of an account, read from the base if need be.
+    #[inline]
+    pub fn load(&mut self, address: &H160) -> Result<AccountIndex, StateError> {
+        self.journal.load(address, &*self.environment.state)
+    }
+
+    /// Whether an access to the address is cold (EIP-2929). Precompiles are always warm.
+    #[inline]
+    pub fn is_cold(&self, address: &H160) -> bool {
+        if self.fork < Fork::Berlin {
+            return false;
+        }
+        !self.journal.find(address).is_some_and(|account| self.journal.is_warm(account))
+            && Precompile::at(*address, self.fork).is_none()
+            && !self.transaction.warm_addresses.contains(address)
+    }
+
+    /// Whether an access to a slot that is not marked warm is cold: it may be on the access list.
+    #[inline]
+    pub fn slot_is_unlisted(&self, account: AccountIndex, key: &U256) -> bool {
+        let listed = &self.transaction.warm_slots;
+        listed.is_empty() || !listed.contains(&(self.journal.account(account).address, *key))
+    }
+
+    /// Charges for an access to an account and makes it warm. Nothing is read where the gas does not suffice, so that
+    /// a witness need not hold what a node never read.
+    #[inline]
+    pub fn access(&mut self, address: &H160, gas: &mut u64) -> Result<AccountIndex, crate::op::Trap> {
+        if self.is_cold(address) {
+            crate::op::charge(gas, u64::from(self.schedule.cold_account))?;
+        }
+        let account = self.load(address)?;
+        self.journal.warm(account);
+        Ok(account)
+    }
+
+    /// The account's code.
+    pub fn code(&self, account: AccountIndex) -> Result<Bytes, StateError> {
+        self.journal.code(account, &*self.environment.state)
+    }
+}
+
+/// Decoded code by hash. Kept from lane to lane and from environment to environment.
+#[derive(Default)]
+pub(crate) struct Programs {
+    list: Vec<Program>,
+    by_hash: HashMap<(H256, Fork), u32>,
+    size: usize,
+}
+
+/// Bytes of decoded code that a machine keeps.
+const MAX_SIZE: usize = 48 << 20;
+
+impl Programs {
+    /// The decoded code of an account; `None` if it has no code.
+    pub fn of_account(&mut self, lane: &mut Lane, account: AccountIndex) -> Result<Option<u32>, StateError> {
+        let entry = lane.journal.account(account);
+        let code_hash = entry.info.code_hash;
+        if code_hash == KECCAK_EMPTY {
+            return Ok(None);
+        }
+        if entry.program != u32::MAX {
+            return Ok(Some(entry.program));
+        }
+        let program = match self.by_hash.get(&(code_hash, lane.fork)) {
+            Some(&program) => program,
+            None => {
+                let program = Program::new(lane.code(account)?);
+                self.size += program.size() + program.code.len();
+                self.list.push(program);
+                let program = self.list.len() as u32 - 1;
+                self.by_hash.insert((code_hash, lane.fork), program);
+                program
+            }
+        };
+        lane.journal.set_program(account, program);
+        Ok(Some(program))
+    }
+
+    pub fn get(&mut self, program: u32) -> &mut Program {
+        &mut self.list[program as usize]
+    }
+
+    /// Bounds the memory. Only while no lane refers to a program.
+    pub fn trim(&mut self) {
+        if self.size > MAX_SIZE {
+            *self = Self::default();
+        }
+    }
+}

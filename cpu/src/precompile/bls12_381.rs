@@ -1,0 +1,139 @@
+//! BLS12-381 (0x0b to 0x11, EIP-2537): additions, multi-scalar multiplications, pairing check, maps to the curve.
+//!
+//! A field element is 64 bytes of which the first 16 are zero, a point of G1 is (x, y), of G2 ((x₀, x₁), (y₀, y₁)), and
+//! infinity is all zeros. Additions take any point of the curve, all others only those of the subgroup.
+//!
+//! Points go through the safe part of blst, which knows them as public keys: of the variant with small keys for G1, of
+//! that with small signatures for G2. It has no safe way to map a field element; arkworks does that.
+
+mod map;
+mod point;
+
+use blst::{MultiPoint, blst_fp12};
+
+use super::{PrecompileError, PrecompileOutput, PrecompileResult, charge, word_of};
+use point::{Curve, G1, G2, Scalar};
+
+pub(super) use map::{map_fp_to_g1, map_fp2_to_g2};
+
+/// Thousandths of the price of separate multiplications that a multi-scalar multiplication of so many points costs.
+const G1_DISCOUNTS: [u16; 128] = [
+    1000, 949, 848, 797, 764, 750, 738, 728, 719, 712, 705, 698, 692, 687, 682, 677, 673, 669, 665, 661, 658, 654, 651,
+    648, 645, 642, 640, 637, 635, 632, 630, 627, 625, 623, 621, 619, 617, 615, 613, 611, 609, 608, 606, 604, 603, 601,
+    599, 598, 596, 595, 593, 592, 591, 589, 588, 586, 585, 584, 582, 581, 580, 579, 577, 576, 575, 574, 573, 572, 570,
+    569, 568, 567, 566, 565, 564, 563, 562, 561, 560, 559, 558, 557, 556, 555, 554, 553, 552, 551, 550, 549, 548, 547,
+    547, 546, 545, 544, 543, 542, 541, 540, 540, 539, 538, 537, 536, 536, 535, 534, 533, 532, 532, 531, 530, 529, 528,
+    528, 527, 526, 525, 525, 524, 523, 522, 522, 521, 520, 520, 519,
+];
+
+/// As [`G1_DISCOUNTS`], for G2.
+const G2_DISCOUNTS: [u16; 128] = [
+    1000, 1000, 923, 884, 855, 832, 812, 796, 782, 770, 759, 749, 740, 732, 724, 717, 711, 704, 699, 693, 688, 683,
+    679, 674, 670, 666, 663, 659, 655, 652, 649, 646, 643, 640, 637, 634, 632, 629, 627, 624, 622, 620, 618, 615, 613,
+    611, 609, 607, 606, 604, 602, 600, 598, 597, 595, 593, 592, 590, 589, 587, 586, 584, 583, 582, 580, 579, 578, 576,
+    575, 574, 573, 571, 570, 569, 568, 567, 566, 565, 563, 562, 561, 560, 559, 558, 557, 556, 555, 554, 553, 552, 552,
+    551, 550, 549, 548, 547, 546, 545, 545, 544, 543, 542, 541, 541, 540, 539, 538, 537, 537, 536, 535, 535, 534, 533,
+    532, 532, 531, 530, 530, 529, 528, 528, 527, 526, 526, 525, 524, 524,
+];
+
+const SCALAR_LENGTH: usize = 32;
+const G1_LENGTH: usize = 128;
+const G2_LENGTH: usize = 256;
+
+pub(super) fn g1_add(input: &[u8], gas_limit: u64) -> PrecompileResult {
+    let gas_used = charge(375, gas_limit)?;
+    let (a, b) = split_points::<G1_LENGTH>(input).ok_or(PrecompileError::InvalidInput("256 bytes"))?;
+    Ok(PrecompileOutput { gas_used, output: sum::<G1>(a, b)? })
+}
+
+pub(super) fn g2_add(input: &[u8], gas_limit: u64) -> PrecompileResult {
+    let gas_used = charge(600, gas_limit)?;
+    let (a, b) = split_points::<G2_LENGTH>(input).ok_or(PrecompileError::InvalidInput("512 bytes"))?;
+    Ok(PrecompileOutput { gas_used, output: sum::<G2>(a, b)? })
+}
+
+pub(super) fn g1_msm(input: &[u8], gas_limit: u64) -> PrecompileResult {
+    const LENGTH: usize = G1_LENGTH + SCALAR_LENGTH;
+    let (pairs, rest) = input.as_chunks::<LENGTH>();
+    let gas_used = charge(msm_cost(pairs.len(), 12_000, &G1_DISCOUNTS), gas_limit)?;
+    if pairs.is_empty() || !rest.is_empty() {
+        return Err(PrecompileError::InvalidInput("a positive multiple of 160 bytes"));
+    }
+    let (points, scalars) = decode_terms::<G1, LENGTH>(pairs)?;
+    if points.is_empty() {
+        return Ok(PrecompileOutput { gas_used, output: vec![0; G1_LENGTH] });
+    }
+    let output = G1::encode_projective(points.mult(&scalars, Scalar::BITS));
+    Ok(PrecompileOutput { gas_used, output })
+}
+
+pub(super) fn g2_msm(input: &[u8], gas_limit: u64) -> PrecompileResult {
+    const LENGTH: usize = G2_LENGTH + SCALAR_LENGTH;
+    let (pairs, rest) = input.as_chunks::<LENGTH>();
+    let gas_used = charge(msm_cost(pairs.len(), 22_500, &G2_DISCOUNTS), gas_limit)?;
+    if pairs.is_empty() || !rest.is_empty() {
+        return Err(PrecompileError::InvalidInput("a positive multiple of 288 bytes"));
+    }
+    let (points, scalars) = decode_terms::<G2, LENGTH>(pairs)?;
+    if points.is_empty() {
+        return Ok(PrecompileOutput { gas_used, output: vec![0; G2_LENGTH] });
+    }
+    let output = G2::encode_projective(points.mult(&scalars, Scalar::BITS));
+    Ok(PrecompileOutput { gas_used, output })
+}
+
+pub(super) fn pairing_check(input: &[u8], gas_limit: u64) -> PrecompileResult {
+    let (pairs, rest) = input.as_chunks::<{ G1_LENGTH + G2_LENGTH }>();
+    let gas_used = charge(32_600 * pairs.len() as u64 + 37_700, gas_limit)?;
+    if pairs.is_empty() || !rest.is_empty() {
+        return Err(PrecompileError::InvalidInput("a positive multiple of 384 bytes"));
+    }
+    let mut left = Vec::with_capacity(pairs.len());
+    let mut right = Vec::with_capacity(pairs.len());
+    for pair in pairs {
+        let (a, b) = pair.split_at(G1_LENGTH);
+        let (a, b) = (G1::decode_in_subgroup(a)?, G2::decode_in_subgroup(b)?);
+        // A pair with infinity contributes one, after both points passed.
+        if let (Some(a), Some(b)) = (a, b) {
+            left.push(a);
+            right.push(b);
+        }
+    }
+    let is_one = left.is_empty() || blst_fp12::miller_loop_n(&right, &left).final_exp() == blst_fp12::default();
+    Ok(PrecompileOutput { gas_used, output: word_of(is_one) })
+}
+
+/// `k * multiplication * discount(k) / 1000`.
+fn msm_cost(count: usize, multiplication: u64, discounts: &[u16; 128]) -> u64 {
+    let discount = count.checked_sub(1).map_or(0, |index| discounts[index.min(discounts.len() - 1)]);
+    (count as u64).saturating_mul(multiplication).saturating_mul(discount.into()) / 1000
+}
+
+/// The two points of an addition.
+fn split_points<const N: usize>(input: &[u8]) -> Option<(&[u8; N], &[u8; N])> {
+    let (a, b) = input.split_first_chunk::<N>()?;
+    Some((a, b.try_into().ok()?))
+}
+
+fn sum<C: Curve>(a: &[u8], b: &[u8]) -> Result<Vec<u8>, PrecompileError> {
+    Ok(match (C::decode(a)?, C::decode(b)?) {
+        (None, None) => vec![0; a.len()],
+        (Some(_), None) => a.to_vec(),
+        (None, Some(_)) => b.to_vec(),
+        (Some(a), Some(b)) => C::encode_sum(a, b),
+    })
+}
+
+/// The points and the scalars of a multi-scalar multiplication, without the terms that are infinity.
+fn decode_terms<C: Curve, const N: usize>(pairs: &[[u8; N]]) -> Result<(Vec<C::Affine>, Vec<u8>), PrecompileError> {
+    let mut points = Vec::with_capacity(pairs.len());
+    let mut scalars = Vec::with_capacity(pairs.len() * SCALAR_LENGTH);
+    for pair in pairs {
+        let (point, scalar) = pair.split_at(N - SCALAR_LENGTH);
+        if let Some(point) = C::decode_in_subgroup(point)? {
+            points.push(point);
+            scalars.extend_from_slice(&Scalar::reduce(scalar).to_little_endian());
+        }
+    }
+    Ok((points, scalars))
+}

@@ -1,0 +1,335 @@
+//! Code, decoded for execution.
+//!
+//! Code is decoded one basic block at a time, when it is first reached, because a transaction touches few blocks of a
+//! contract. Each block starts with a marker that carries the block's static gas and stack needs, so that both are
+//! checked once a block. A block ends where control may leave or where an instruction can see the gas that is left
+//! (GAS, SSTORE, calls and creates), which makes the gas exact wherever it shows.
+//!
+//! Where a block cannot be paid for or its stack does not suffice, and wherever else exactness at a single instruction
+//! matters, the interpreter leaves this form and executes the bytes themselves, one checked instruction at a time.
+
+use isolane_spec::gas::SCHEDULES;
+use isolane_spec::opcode::{Opcode, op};
+use isolane_spec::word;
+use isolane_spec::{Bytes, Fork, U256};
+
+/// Instructions that only decoded code has. Their bytes are opcodes of no fork.
+pub(crate) mod inner {
+    /// Start of a block: charge it. `arg` is the block's index.
+    pub const BLOCK: u8 = 0xb0;
+    /// Continue at instruction `arg`.
+    pub const GOTO: u8 = 0xb1;
+    /// Push the constant `arg`.
+    pub const PUSH_CONSTANT: u8 = 0xb2;
+    /// Push `arg`.
+    pub const PUSH_SMALL: u8 = 0xb3;
+    /// A byte that is no opcode of the fork.
+    pub const UNDEFINED: u8 = 0xb4;
+    /// PUSH and JUMP: continue at the JUMPDEST at `arg`, which is not decoded yet.
+    pub const JUMP_TO_PC: u8 = 0xb5;
+    /// PUSH and JUMPI: likewise.
+    pub const JUMPI_TO_PC: u8 = 0xb6;
+    /// PUSH and JUMPI, decoded: continue at instruction `arg`.
+    pub const JUMPI_TO: u8 = 0xb7;
+    /// ISZERO, PUSH and JUMPI: not decoded yet.
+    pub const JUMPI_ZERO_TO_PC: u8 = 0xb8;
+    /// ISZERO, PUSH and JUMPI, decoded.
+    pub const JUMPI_ZERO_TO: u8 = 0xb9;
+}
+
+/// One decoded instruction.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Instruction {
+    /// An opcode's byte or one of [`inner`].
+    pub op: u8,
+    /// What it works on.
+    pub arg: u32,
+}
+
+/// What a basic block needs.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Block {
+    /// Its static gas.
+    pub gas: u32,
+    /// Instructions in it.
+    pub steps: u32,
+    /// Stack items that must be there.
+    pub need: u16,
+    /// Stack items by which it grows at most.
+    pub grow: u16,
+    /// Where it ends in the bytes.
+    pub end: u32,
+}
+
+/// What one byte means in a fork, for the checked interpreter and the decoder.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Row {
+    pub defined: bool,
+    pub pops: u8,
+    pub pushes: u8,
+    pub immediate: u8,
+    pub gas: u32,
+}
+
+/// The opcode table of one fork.
+pub(crate) type Rows = [Row; 256];
+
+/// The opcode table of a fork, from `isolane-spec`.
+pub(crate) fn rows(fork: Fork) -> Rows {
+    let schedule = &SCHEDULES[fork as usize];
+    std::array::from_fn(|byte| {
+        Opcode::of(byte as u8, fork).map_or(Row::default(), |row| Row {
+            defined: true,
+            pops: row.pops,
+            pushes: row.pushes,
+            immediate: row.immediate,
+            gas: schedule.class(row.gas),
+        })
+    })
+}
+
+/// Longest block, so that its sums fit their fields.
+const MAX_BLOCK_STEPS: u32 = 8_192;
+/// An entry that is not decoded yet.
+const UNDECODED: u32 = 0;
+
+/// Code with its decoded part.
+#[derive(Debug)]
+pub(crate) struct Program {
+    /// The bytes.
+    pub code: Bytes,
+    /// One bit a byte: is it a JUMPDEST that may be jumped to?
+    jumpdests: Vec<u64>,
+    /// By byte: the instruction that a jump there continues at.
+    entries: Vec<u32>,
+    /// The instruction that execution starts at.
+    start: u32,
+    pub instructions: Vec<Instruction>,
+    /// By instruction: where it stands in the bytes.
+    positions: Vec<u32>,
+    pub blocks: Vec<Block>,
+    pub constants: Vec<U256>,
+}
+
+impl Program {
+    /// Finds the jump destinations; decodes nothing yet.
+    pub fn new(code: Bytes) -> Self {
+        let mut jumpdests = vec![0u64; code.len() / 64 + 1];
+        let mut pc = 0;
+        while let Some(&byte) = code.get(pc) {
+            if byte == op::JUMPDEST {
+                jumpdests[pc / 64] |= 1 << (pc % 64);
+            } else if (op::PUSH1..=op::PUSH32).contains(&byte) {
+                pc += usize::from(byte - op::PUSH1) + 1;
+            }
+            pc += 1;
+        }
+        // Instruction 0 is never an entry, so that 0 can mean "not decoded".
+        Self {
+            code,
+            jumpdests,
+            entries: Vec::new(),
+            start: UNDECODED,
+            instructions: vec![Instruction { op: inner::UNDEFINED, arg: 0 }],
+            positions: vec![0],
+            blocks: Vec::new(),
+            constants: Vec::new(),
+        }
+    }
+
+    /// Bytes of memory that it takes, roughly.
+    pub fn size(&self) -> usize {
+        self.code.len() * 5 + self.instructions.len() * 12 + self.blocks.len() * 12 + self.constants.len() * 32
+    }
+
+    /// Whether a jump may go there.
+    #[inline]
+    pub fn is_jumpdest(&self, pc: usize) -> bool {
+        pc < self.code.len() && self.jumpdests[pc / 64] >> (pc % 64) & 1 == 1
+    }
+
+    /// The instruction to start at.
+    pub fn start(&mut self, rows: &Rows) -> usize {
+        if self.start == UNDECODED {
+            self.start = self.decode(0, rows);
+        }
+        self.start as usize
+    }
+
+    /// The instruction that a jump to `pc` continues at; `None` if that is no jump destination.
+    #[inline(always)]
+    pub fn entry(&mut self, pc: usize, rows: &Rows) -> Option<usize> {
+        match self.entries.get(pc) {
+            Some(&entry) if entry != UNDECODED => Some(entry as usize),
+            _ => self.decode_entry(pc, rows),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn decode_entry(&mut self, pc: usize, rows: &Rows) -> Option<usize> {
+        self.is_jumpdest(pc).then(|| self.decode(pc, rows) as usize)
+    }
+
+    /// Where an instruction stands in the bytes.
+    pub fn position(&self, instruction: usize) -> usize {
+        self.positions[instruction] as usize
+    }
+
+    /// What a block charged too early when it stops at `instruction`: that instruction's own static gas, and the static
+    /// gas and the number of the instructions after it.
+    pub fn rest_of_block(&self, instruction: usize, rows: &Rows) -> (u64, u64, u64) {
+        let marker = self.instructions[..instruction].iter().rposition(|i| i.op == inner::BLOCK).unwrap_or(0);
+        let end = self.blocks[self.instructions[marker].arg as usize].end as usize;
+        let first = self.position(instruction);
+        // Counted in the bytes, since a decoded instruction may stand for several.
+        let (mut pc, mut own, mut gas, mut steps) = (first, 0, 0, 0);
+        while pc < end {
+            let row = rows[usize::from(self.code.get(pc).copied().unwrap_or(op::STOP))];
+            if pc == first {
+                own = u64::from(row.gas);
+            } else {
+                gas += u64::from(row.gas);
+                steps += 1;
+            }
+            pc += 1 + usize::from(row.immediate);
+        }
+        (own, gas, steps)
+    }
+
+    fn emit(&mut self, op: u8, arg: u32, pc: usize) {
+        self.instructions.push(Instruction { op, arg });
+        self.positions.push(pc as u32);
+    }
+
+    /// The constant that a PUSH at `pc` pushes; missing bytes at the end of the code read as zero.
+    pub fn immediate(&self, pc: usize, len: usize) -> U256 {
+        let mut bytes = [0; 32];
+        let available = self.code.get(pc + 1..).unwrap_or_default();
+        let take = available.len().min(len);
+        bytes[32 - len..32 - len + take].copy_from_slice(&available[..take]);
+        word::from_be(&bytes)
+    }
+
+    /// Decodes from `pc` up to an instruction that never continues with the next one. Returns the first instruction.
+    fn decode(&mut self, pc: usize, rows: &Rows) -> u32 {
+        if self.entries.is_empty() {
+            self.entries = vec![UNDECODED; self.code.len()];
+        }
+        let first = self.instructions.len() as u32;
+        let mut pc = pc;
+        loop {
+            if let Some(&entry) = self.entries.get(pc)
+                && entry != UNDECODED
+            {
+                self.emit(inner::GOTO, entry, pc);
+                return first;
+            }
+            match self.decode_block(pc, rows) {
+                Some(next) => pc = next,
+                None => return first,
+            }
+        }
+    }
+
+    /// Decodes one block; returns where the next one starts, `None` if control never falls through.
+    fn decode_block(&mut self, start: usize, rows: &Rows) -> Option<usize> {
+        let marker = self.instructions.len() as u32;
+        let index = self.blocks.len() as u32;
+        self.emit(inner::BLOCK, index, start);
+        if self.is_jumpdest(start) {
+            self.entries[start] = marker;
+        }
+        let (mut gas, mut steps, mut height, mut need, mut grow) = (0u32, 0u32, 0i32, 0i32, 0i32);
+        let mut pc = start;
+        let (next, end) = loop {
+            let byte = self.code.get(pc).copied().unwrap_or(op::STOP);
+            if pc != start && (self.is_jumpdest(pc) || steps >= MAX_BLOCK_STEPS) {
+                break (Some(pc), pc);
+            }
+            let row = rows[usize::from(byte)];
+            steps += 1;
+            if !row.defined {
+                self.emit(inner::UNDEFINED, u32::from(byte), pc);
+                break (None, pc + 1);
+            }
+            gas += row.gas;
+            need = need.max(i32::from(row.pops) - height);
+            height += i32::from(row.pushes) - i32::from(row.pops);
+            grow = grow.max(height);
+            let after = pc + 1 + usize::from(row.immediate);
+            match byte {
+                op::JUMPDEST => {}
+                op::JUMP | op::JUMPI => {
+                    self.emit_jump(byte, pc);
+                    break ((byte == op::JUMPI).then_some(after), after);
+                }
+                op::PUSH0..=op::PUSH32 => {
+                    let value = self.immediate(pc, usize::from(row.immediate));
+                    match word::to_u64(&value).and_then(|value| u32::try_from(value).ok()) {
+                        Some(small) => self.emit(inner::PUSH_SMALL, small, pc),
+                        None => {
+                            self.constants.push(value);
+                            self.emit(inner::PUSH_CONSTANT, self.constants.len() as u32 - 1, pc);
+                        }
+                    }
+                }
+                op::STOP | op::RETURN | op::REVERT | op::INVALID | op::SELFDESTRUCT => {
+                    self.emit(byte, 0, pc);
+                    break (None, after);
+                }
+                op::GAS
+                | op::SSTORE
+                | op::CALL
+                | op::CALLCODE
+                | op::DELEGATECALL
+                | op::STATICCALL
+                | op::CREATE
+                | op::CREATE2 => {
+                    self.emit(byte, pc as u32, pc);
+                    break (Some(after), after);
+                }
+                _ => self.emit(byte, pc as u32, pc),
+            }
+            pc = after;
+        };
+        // Clamped above what any stack can satisfy.
+        let clamp = |count: i32| count.clamp(0, 1_025) as u16;
+        self.blocks.push(Block { gas, steps, need: clamp(need), grow: clamp(grow), end: end as u32 });
+        next
+    }
+
+    /// A jump, fused with what is pushed right before it where that is known.
+    fn emit_jump(&mut self, byte: u8, pc: usize) {
+        let previous = self.instructions.len() - 1;
+        let target = match self.instructions[previous] {
+            Instruction { op: inner::PUSH_SMALL, arg } if self.is_jumpdest(arg as usize) => arg,
+            _ => return self.emit(byte, pc as u32, pc),
+        };
+        let fused = if byte == op::JUMP { inner::JUMP_TO_PC } else { inner::JUMPI_TO_PC };
+        self.instructions[previous] = Instruction { op: fused, arg: target };
+        if byte == op::JUMPI && self.instructions[previous - 1].op == op::ISZERO {
+            self.instructions.pop();
+            self.positions.pop();
+            self.instructions[previous - 1] = Instruction { op: inner::JUMPI_ZERO_TO_PC, arg: target };
+        }
+    }
+
+    /// Decodes the target of a fused jump and makes the jump direct. Returns the target's instruction.
+    #[cold]
+    #[inline(never)]
+    pub fn link(&mut self, instruction: usize, rows: &Rows) -> usize {
+        let Instruction { op, arg } = self.instructions[instruction];
+        let target = match self.entries[arg as usize] {
+            UNDECODED => self.decode(arg as usize, rows),
+            entry => entry,
+        };
+        let linked = match op {
+            inner::JUMP_TO_PC => inner::GOTO,
+            inner::JUMPI_TO_PC => inner::JUMPI_TO,
+            _ => inner::JUMPI_ZERO_TO,
+        };
+        self.instructions[instruction] = Instruction { op: linked, arg: target };
+        target as usize
+    }
+}

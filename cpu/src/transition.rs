@@ -1,0 +1,432 @@
+//! The state transition of one transaction: validate, buy gas, run, refund, pay (Yellow Paper 6; execution-specs
+//! `process_transaction`).
+
+use crate::crypto;
+use crate::execution::{End, Ended, Executor};
+use crate::journal::{AccountIndex, Checkpoint};
+use crate::lane::{TransactionContext, delegation, designator};
+use crate::machine::Available;
+use crate::op::call::CallRequest;
+use alloy_rlp::Encodable;
+use isolane_spec::gas::GasSchedule;
+use isolane_spec::{
+    Authorization, Bytes, Environment, ExecutionError, Fork, H160, InvalidTransaction, KECCAK_EMPTY, Outcome,
+    StateError, Status, Transaction, TransactionType, U256, word,
+};
+
+/// Gas of one blob (EIP-4844).
+const GAS_PER_BLOB: u64 = 1 << 17;
+/// The version that a blob's hash starts with (EIP-4844).
+const VERSIONED_HASH_VERSION_KZG: u8 = 1;
+/// Blobs that one transaction may carry from Osaka on (EIP-7594).
+const MAX_BLOBS_PER_TRANSACTION: u64 = 6;
+/// Who makes system calls (EIP-4788).
+pub(crate) const SYSTEM_ADDRESS: H160 = H160([
+    0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+    0xfe,
+]);
+/// Gas of a system call (EIP-4788).
+const SYSTEM_CALL_GAS: u64 = 30_000_000;
+/// Half the order of secp256k1: a higher s is refused (EIP-2, EIP-7702).
+const SECP256K1_HALF_ORDER: U256 =
+    U256([0xdfe9_2f46_681b_20a0, 0x5d57_6e73_57a4_501d, 0xffff_ffff_ffff_ffff, 0x7fff_ffff_ffff_ffff]);
+
+/// Gas that a transaction costs before anything runs.
+struct IntrinsicGas {
+    gas: u64,
+    /// The least that it pays in all (EIP-7623).
+    floor: u64,
+}
+
+fn intrinsic_gas(transaction: &Transaction, schedule: &GasSchedule) -> IntrinsicGas {
+    let gas = |number: u32| u64::from(number);
+    let bytes = transaction.input.len() as u64;
+    let zeros = transaction.input.iter().filter(|byte| **byte == 0).count() as u64;
+    let nonzeros = bytes - zeros;
+    let mut total = gas(schedule.transaction) + zeros * gas(schedule.data_zero) + nonzeros * gas(schedule.data_nonzero);
+    if transaction.to.is_none() {
+        total += gas(schedule.transaction_create) + bytes.div_ceil(32) * gas(schedule.initcode_word);
+    }
+    for item in &transaction.access_list {
+        total += gas(schedule.access_list_address) + item.storage_keys.len() as u64 * gas(schedule.access_list_slot);
+    }
+    total += transaction.authorization_list.len() as u64 * gas(schedule.authorization);
+    let floor = match schedule.data_floor_token {
+        0 => 0,
+        token => gas(schedule.transaction) + (zeros + 4 * nonzeros) * gas(token),
+    };
+    IntrinsicGas { gas: total, floor }
+}
+
+/// The rules that need no state.
+fn validate_form(
+    transaction: &Transaction,
+    environment: &Environment,
+    schedule: &GasSchedule,
+) -> Result<IntrinsicGas, InvalidTransaction> {
+    use InvalidTransaction as Invalid;
+    let fork = environment.rules.fork;
+    let since = match transaction.transaction_type {
+        TransactionType::Legacy => Fork::Frontier,
+        TransactionType::AccessList => Fork::Berlin,
+        TransactionType::DynamicFee => Fork::London,
+        TransactionType::Blob => Fork::Cancun,
+        TransactionType::SetCode => Fork::Prague,
+    };
+    if fork < since {
+        return Err(Invalid::UnsupportedType(transaction.transaction_type));
+    }
+    let expected = environment.rules.chain_id;
+    if let Some(got) = transaction.chain_id.filter(|&got| got != expected) {
+        return Err(Invalid::WrongChainId { expected, got });
+    }
+    let intrinsic = intrinsic_gas(transaction, schedule);
+    let got = transaction.gas_limit;
+    if intrinsic.gas > got {
+        return Err(Invalid::IntrinsicGasTooLow { required: intrinsic.gas, got });
+    }
+    if intrinsic.floor > got {
+        return Err(Invalid::FloorGasTooLow { required: intrinsic.floor, got });
+    }
+    if transaction.nonce == u64::MAX {
+        return Err(Invalid::NonceOverflow);
+    }
+    if transaction.to.is_none() && transaction.input.len() > schedule.max_initcode_size as usize {
+        return Err(Invalid::InitcodeTooLarge {
+            limit: schedule.max_initcode_size as usize,
+            got: transaction.input.len(),
+        });
+    }
+    if schedule.transaction_gas_cap != u32::MAX && got > u64::from(schedule.transaction_gas_cap) {
+        return Err(Invalid::GasLimitAboveCap { cap: u64::from(schedule.transaction_gas_cap), got });
+    }
+    Ok(intrinsic)
+}
+
+/// The rules that depend on the block.
+fn validate_in_block(
+    transaction: &Transaction,
+    environment: &Environment,
+    available: Available,
+) -> Result<(), InvalidTransaction> {
+    use InvalidTransaction as Invalid;
+    let block = &environment.block;
+    let kind = transaction.transaction_type;
+    if transaction.gas_limit > available.gas {
+        return Err(Invalid::BlockGasLimitExceeded { available: available.gas, got: transaction.gas_limit });
+    }
+    if transaction.max_priority_fee_per_gas > transaction.max_fee_per_gas {
+        return Err(Invalid::PriorityFeeAboveFeeCap);
+    }
+    if transaction.max_fee_per_gas < block.base_fee {
+        return Err(Invalid::FeeCapBelowBaseFee { base_fee: block.base_fee, got: transaction.max_fee_per_gas });
+    }
+    if matches!(kind, TransactionType::Blob | TransactionType::SetCode) && transaction.to.is_none() {
+        return Err(Invalid::CreateNotAllowed(kind));
+    }
+    if kind == TransactionType::SetCode && transaction.authorization_list.is_empty() {
+        return Err(Invalid::NoAuthorizations);
+    }
+    if kind == TransactionType::Blob {
+        let blobs = transaction.blob_versioned_hashes.len() as u64;
+        let most = environment.rules.blob_schedule.max;
+        let limit = if environment.rules.fork >= Fork::Osaka { most.min(MAX_BLOBS_PER_TRANSACTION) } else { most };
+        if blobs == 0 {
+            return Err(Invalid::NoBlobs);
+        }
+        if blobs > limit {
+            return Err(Invalid::TooManyBlobs { limit, got: blobs });
+        }
+        let wrong = |hash: &isolane_spec::H256| hash.0[0] != VERSIONED_HASH_VERSION_KZG;
+        if let Some(index) = transaction.blob_versioned_hashes.iter().position(wrong) {
+            return Err(Invalid::BlobVersion { index });
+        }
+        let got = blobs * GAS_PER_BLOB;
+        if got > available.blob_gas {
+            return Err(Invalid::BlobGasLimitExceeded { available: available.blob_gas, got });
+        }
+        if transaction.max_fee_per_blob_gas < block.blob_base_fee {
+            return Err(Invalid::BlobFeeCapBelowBaseFee {
+                blob_base_fee: block.blob_base_fee,
+                got: transaction.max_fee_per_blob_gas,
+            });
+        }
+    }
+    Ok(())
+}
+
+/// The most that a transaction can cost, in wei.
+fn maximum_cost(transaction: &Transaction) -> Option<U256> {
+    let gas = transaction.max_fee_per_gas.checked_mul(U256::from(transaction.gas_limit))?;
+    let blob_gas = transaction.blob_versioned_hashes.len() as u64 * GAS_PER_BLOB;
+    let blobs = transaction.max_fee_per_blob_gas.checked_mul(U256::from(blob_gas))?;
+    gas.checked_add(transaction.value)?.checked_add(blobs)
+}
+
+impl Executor {
+    /// Validates and executes a transaction; its effects stay in the journal.
+    pub fn transact(&mut self, transaction: &Transaction, available: Available) -> Result<Outcome, ExecutionError> {
+        self.lane.journal.begin();
+        match self.try_transact(transaction, available) {
+            Ok(outcome) => Ok(outcome),
+            Err(error) => {
+                self.lane.journal.revert(Checkpoint::default());
+                Err(error.into())
+            }
+        }
+    }
+
+    fn try_transact(&mut self, transaction: &Transaction, available: Available) -> Result<Outcome, StateError> {
+        let schedule = self.lane.schedule;
+        let environment = &self.lane.environment;
+        let validity = validate_form(transaction, environment, schedule)
+            .and_then(|intrinsic| validate_in_block(transaction, environment, available).map(|()| intrinsic));
+        let intrinsic = match validity {
+            Ok(intrinsic) => intrinsic,
+            Err(reason) => return Ok(Outcome::rejected(reason)),
+        };
+        let base_fee = environment.block.base_fee;
+        let (blob_base_fee, coinbase) = (environment.block.blob_base_fee, environment.block.coinbase);
+        let sender = self.lane.load(&transaction.sender)?;
+        if let Err(reason) = self.validate_sender(transaction, sender)? {
+            return Ok(Outcome::rejected(reason));
+        }
+
+        // Buy the gas and the blobs. Nothing overflows: it costs no more than the maximum cost.
+        let tip = transaction.max_priority_fee_per_gas.min(transaction.max_fee_per_gas - base_fee);
+        let gas_price = base_fee + tip;
+        let blob_gas = transaction.blob_versioned_hashes.len() as u64 * GAS_PER_BLOB;
+        let prepaid = gas_price * U256::from(transaction.gas_limit) + blob_base_fee * U256::from(blob_gas);
+        let info = self.lane.journal.account(sender).info;
+        self.lane.journal.set_balance(sender, info.balance - prepaid);
+        self.lane.journal.set_nonce(sender, info.nonce + 1);
+
+        self.prepare_lane(transaction, gas_price, sender)?;
+        self.set_delegations(&transaction.authorization_list)?;
+
+        let gas = transaction.gas_limit - intrinsic.gas;
+        let ended = match transaction.to {
+            None => self.create(sender, info.nonce, transaction.value, transaction.input.clone(), gas)?,
+            Some(to) => self.call_from_outside(sender, to, transaction, gas)?,
+        };
+
+        // Refund (EIP-3529), floor (EIP-7623), pay.
+        let spent = transaction.gas_limit - ended.gas;
+        let counter = u64::try_from(self.lane.journal.refund).unwrap_or(0);
+        let refund = counter.min(spent / u64::from(schedule.refund_quotient));
+        let gas_used = (spent - refund).max(intrinsic.floor);
+        let journal = &mut self.lane.journal;
+        let balance = journal.account(sender).info.balance;
+        let unspent = gas_price * U256::from(transaction.gas_limit - gas_used);
+        journal.set_balance(sender, balance.overflowing_add(unspent).0);
+        let coinbase = self.lane.load(&coinbase)?;
+        let journal = &mut self.lane.journal;
+        let balance = journal.account(coinbase).info.balance;
+        journal.set_balance(coinbase, balance.overflowing_add(tip * U256::from(gas_used)).0);
+        Ok(self.outcome(&ended, gas_used, refund))
+    }
+
+    /// The rules that depend on the sender's account.
+    fn validate_sender(
+        &mut self,
+        transaction: &Transaction,
+        sender: AccountIndex,
+    ) -> Result<Result<(), InvalidTransaction>, StateError> {
+        use InvalidTransaction as Invalid;
+        let info = self.lane.journal.account(sender).info;
+        let (expected, got) = (info.nonce, transaction.nonce);
+        if got < expected {
+            return Ok(Err(Invalid::NonceTooLow { expected, got }));
+        }
+        if got > expected {
+            return Ok(Err(Invalid::NonceTooHigh { expected, got }));
+        }
+        let Some(required) = maximum_cost(transaction) else { return Ok(Err(Invalid::CostOverflow)) };
+        if info.balance < required {
+            return Ok(Err(Invalid::InsufficientFunds { required, got: info.balance }));
+        }
+        if info.code_hash != KECCAK_EMPTY {
+            let delegated = self.lane.fork >= Fork::Prague && delegation(&self.lane.code(sender)?).is_some();
+            // EIP-3607 holds for all blocks: none before it broke it.
+            if !delegated {
+                return Ok(Err(Invalid::SenderHasCode));
+            }
+        }
+        Ok(Ok(()))
+    }
+
+    /// What the opcodes show of the transaction, and what is warm from its start (EIP-2929, EIP-2930, EIP-3651).
+    fn prepare_lane(
+        &mut self,
+        transaction: &Transaction,
+        gas_price: U256,
+        sender: AccountIndex,
+    ) -> Result<(), StateError> {
+        let lane = &mut self.lane;
+        lane.steps = 0;
+        let context = &mut lane.transaction;
+        context.origin = transaction.sender;
+        context.gas_price = gas_price;
+        context.blob_versioned_hashes.clone_from(&transaction.blob_versioned_hashes);
+        context.warm_addresses.clear();
+        context.warm_slots.clear();
+        if lane.fork < Fork::Berlin {
+            return Ok(());
+        }
+        for item in &transaction.access_list {
+            context.warm_addresses.insert(item.address);
+            context.warm_slots.extend(item.storage_keys.iter().map(|key| (item.address, *key)));
+        }
+        if lane.fork >= Fork::Shanghai {
+            context.warm_addresses.insert(lane.environment.block.coinbase);
+        }
+        lane.journal.warm(sender);
+        if let Some(to) = &transaction.to {
+            let to = lane.load(to)?;
+            lane.journal.warm(to);
+        }
+        Ok(())
+    }
+
+    /// Sets the delegations of an EIP-7702 transaction; a tuple that fails a check is skipped.
+    fn set_delegations(&mut self, authorizations: &[Authorization]) -> Result<(), StateError> {
+        for authorization in authorizations {
+            let chain_id = U256::from(self.lane.environment.rules.chain_id);
+            let any_chain = authorization.chain_id.is_zero();
+            if !(any_chain || authorization.chain_id == chain_id) || authorization.nonce == u64::MAX {
+                continue;
+            }
+            let Some(authority) = recover_authority(authorization) else { continue };
+            let account = self.lane.load(&authority)?;
+            self.lane.journal.warm(account);
+            let info = self.lane.journal.account(account).info;
+            if info.code_hash != KECCAK_EMPTY && delegation(&self.lane.code(account)?).is_none() {
+                continue;
+            }
+            if info.nonce != authorization.nonce {
+                continue;
+            }
+            let journal = &mut self.lane.journal;
+            if journal.account(account).exists {
+                journal.refund += i64::from(self.lane.schedule.authorization_refund);
+            }
+            if authorization.address.is_zero() {
+                journal.set_code(account, Bytes::new(), KECCAK_EMPTY);
+            } else {
+                let code = designator(&authorization.address);
+                let code_hash = crypto::keccak256(&code);
+                journal.set_code(account, code, code_hash);
+            }
+            journal.set_nonce(account, info.nonce + 1);
+        }
+        Ok(())
+    }
+
+    fn call_from_outside(
+        &mut self,
+        sender: AccountIndex,
+        to: H160,
+        transaction: &Transaction,
+        gas: u64,
+    ) -> Result<Ended, StateError> {
+        let target = self.lane.load(&to)?;
+        let mut code_account = target;
+        let mut delegated = false;
+        if self.lane.fork >= Fork::Prague
+            && let Some(address) = delegation(&self.lane.code(target)?)
+        {
+            // The target of the callee's delegation is warm (EIP-7702).
+            code_account = self.lane.load(&address)?;
+            self.lane.journal.warm(code_account);
+            delegated = true;
+        }
+        let request = CallRequest {
+            code_address: to,
+            code_account,
+            delegated,
+            target,
+            target_address: to,
+            caller: transaction.sender,
+            payer: sender,
+            value: transaction.value,
+            transfers: true,
+            needs_balance: true,
+            is_static: false,
+            gas,
+            input: (0, 0),
+            output: (0, 0),
+        };
+        self.call(request, transaction.input.clone())
+    }
+
+    /// Calls a system contract (EIP-4788).
+    pub fn system_call(&mut self, to: H160, input: Bytes) -> Result<Outcome, ExecutionError> {
+        let lane = &mut self.lane;
+        lane.journal.begin();
+        lane.steps = 0;
+        lane.transaction = TransactionContext { origin: SYSTEM_ADDRESS, ..Default::default() };
+        let target = lane.load(&to)?;
+        let request = CallRequest {
+            code_address: to,
+            code_account: target,
+            delegated: false,
+            target,
+            target_address: to,
+            caller: SYSTEM_ADDRESS,
+            payer: target,
+            value: U256::zero(),
+            // The caller is no account: nothing of it is read or written.
+            transfers: false,
+            needs_balance: false,
+            is_static: false,
+            gas: SYSTEM_CALL_GAS,
+            input: (0, 0),
+            output: (0, 0),
+        };
+        match self.call(request, input) {
+            Ok(ended) => Ok(self.outcome(&ended, SYSTEM_CALL_GAS - ended.gas, 0)),
+            Err(error) => {
+                self.lane.journal.revert(Checkpoint::default());
+                Err(error.into())
+            }
+        }
+    }
+
+    fn outcome(&mut self, ended: &Ended, gas_used: u64, gas_refunded: u64) -> Outcome {
+        let journal = &mut self.lane.journal;
+        Outcome {
+            status: match ended.end {
+                End::Success => Status::Success,
+                End::Revert => Status::Revert,
+                End::Halt(halt) => Status::Halt(halt),
+            },
+            gas_used,
+            gas_refunded,
+            output: if self.output.is_empty() { Bytes::new() } else { Bytes::copy_from_slice(&self.output) },
+            created: ended.created,
+            logs: std::mem::take(&mut journal.logs),
+            diff: journal.finish(),
+            steps: self.lane.steps,
+        }
+    }
+}
+
+/// Who signed an authorization (EIP-7702); `None` if the signature is no good.
+fn recover_authority(authorization: &Authorization) -> Option<H160> {
+    if authorization.s > SECP256K1_HALF_ORDER {
+        return None;
+    }
+    let y_parity = word::to_u64(&authorization.y_parity).and_then(|parity| u8::try_from(parity).ok())?;
+    // keccak(0x05 || rlp([chain_id, address, nonce])): at most 1 + 1 + 33 + 21 + 9 bytes.
+    let chain_id = word::to_be(&authorization.chain_id);
+    let significant = &chain_id[chain_id.iter().take_while(|byte| **byte == 0).count()..];
+    let length = significant.length() + authorization.address.0.length() + authorization.nonce.length();
+    let mut message = Vec::with_capacity(length + 4);
+    message.push(0x05);
+    alloy_rlp::Header { list: true, payload_length: length }.encode(&mut message);
+    significant.encode(&mut message);
+    authorization.address.0.encode(&mut message);
+    authorization.nonce.encode(&mut message);
+    let hash = crypto::keccak256(&message);
+    crypto::recover(&hash.0, &word::to_be(&authorization.r), &word::to_be(&authorization.s), y_parity)
+}
