@@ -164,7 +164,7 @@ impl Tally {
                     let short = precompile.run(input, output.gas_used - 1, fork);
                     assert_eq!(short, Err(PrecompileError::OutOfGas), "one gas short: {}", context());
                 }
-                if self.successes % 8 == 0 {
+                if self.successes.is_multiple_of(8) {
                     assert_eq!(precompile.run(input, output.gas_used, fork), got, "at its cost: {}", context());
                 }
             }

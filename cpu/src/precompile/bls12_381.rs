@@ -12,9 +12,10 @@ mod point;
 use blst::{MultiPoint, blst_fp12};
 
 use super::{PrecompileError, PrecompileOutput, PrecompileResult, charge, word_of};
-use point::{Curve, G1, G2, Scalar};
+use point::{Curve, G1, G2};
 
 pub(super) use map::{map_fp_to_g1, map_fp2_to_g2};
+pub(super) use point::Scalar;
 
 /// Thousandths of the price of separate multiplications that a multi-scalar multiplication of so many points costs.
 const G1_DISCOUNTS: [u16; 128] = [
