@@ -224,7 +224,7 @@ impl Totals {
 
     fn table(&self) -> Table {
         let mut table = Table::new();
-        table.load_preset(presets::NOTHING).set_header([
+        table.load_style(presets::NOTHING).set_header([
             "kind",
             "fork",
             "cases",
@@ -289,7 +289,10 @@ fn kind_name(kind: Option<Kind>) -> &'static str {
 }
 
 fn fork_name(fork: &ForkKey) -> &str {
-    fork.0.map_or(fork.1.as_str(), Fork::name)
+    match fork.0 {
+        Some(fork) => fork.name(),
+        None => &fork.1,
+    }
 }
 
 fn render_failure(out: &mut String, record: &Record) {
