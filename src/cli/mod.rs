@@ -1,5 +1,6 @@
 //! The command-line tool.
 
+mod devices;
 mod error;
 mod extras;
 mod replay;
@@ -32,6 +33,8 @@ struct Cli {
 enum Command {
     /// Re-execute blocks and verify every result against headers, receipts and states.
     Replay(replay::Arguments),
+    /// List the graphics devices of this machine, and test them.
+    Devices(devices::DevicesArgs),
     /// Print a completion script for a shell.
     Completions(extras::Completions),
     /// Print the manual page (roff).
@@ -63,6 +66,7 @@ pub fn run(arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> 
     };
     let result = match cli.command {
         Command::Replay(arguments) => replay::run(&arguments),
+        Command::Devices(arguments) => devices::run(&arguments),
         Command::Completions(arguments) => extras::completions(&arguments),
         Command::Man => extras::man(),
     };
