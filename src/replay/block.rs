@@ -11,7 +11,7 @@ use crate::load::envelope;
 use crate::load::json_rpc::RpcBlock;
 use crate::load::transaction::SignedTransaction;
 use crate::load::typed::InputError;
-use crate::load::witness::WitnessFile;
+use crate::load::witness::{WithBlockHashes, WitnessFile};
 use crate::replay::mismatch::Mismatch;
 use crate::report::{InputReport, Kind, ReceiptRecord, StateSource, Times, Verdict};
 use crate::trie::{StateTrie, WitnessState};
@@ -161,7 +161,8 @@ fn base(pack: &mut BlockPack, shared: &Shared<'_>) -> Result<Base, InputError> {
             .into_state(pack.block.parent_hash.0, &pack.block_hashes.0)
             .map_err(|error| error.in_file(&path.display().to_string()))?;
         let state = Arc::new(state);
-        let view: Arc<dyn StateView> = Arc::<WitnessState>::clone(&state);
+        let block_hashes = pack.block_hashes.0.iter().map(|(number, hash)| (*number, hash.0)).collect();
+        let view: Arc<dyn StateView> = Arc::new(WithBlockHashes { state: Arc::clone(&state), block_hashes });
         return Ok(Base { view, root: Rooted::Witness(state) });
     }
     let Some(prestate) = pack.prestate.take() else {
