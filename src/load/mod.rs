@@ -13,3 +13,4 @@ pub mod transaction;
 pub mod transaction_pack;
 pub mod typed;
 pub mod witness;
+pub mod workload;

@@ -1,4 +1,4 @@
-//! The development tasks: `cargo xtask test|bench|codegen|setup`.
+//! The development tasks: `cargo xtask test|bench|codegen|setup|testdata`.
 
 mod bench;
 mod codegen;
@@ -6,6 +6,7 @@ mod setup;
 mod shell;
 mod tally;
 mod test;
+mod testdata;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -28,6 +29,8 @@ enum Task {
     Codegen(codegen::Args),
     /// Installs what the tests need, or says what to install.
     Setup(setup::Args),
+    /// Makes the bundled test data again.
+    Testdata(testdata::Args),
 }
 
 fn main() -> ExitCode {
@@ -36,6 +39,7 @@ fn main() -> ExitCode {
         Task::Bench(args) => bench::run(&args),
         Task::Codegen(args) => codegen::run(&args),
         Task::Setup(args) => setup::run(&args),
+        Task::Testdata(args) => testdata::run(&args),
     };
     match result {
         Ok(true) => ExitCode::SUCCESS,

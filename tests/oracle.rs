@@ -1,0 +1,5 @@
+//! Outcome for outcome, isolane's reference interpreter against revm.
+
+mod support;
+
+fn main() {}
