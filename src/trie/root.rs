@@ -4,9 +4,9 @@ use super::H256;
 use crate::convert::{from_b256, keccak, to_address, to_b256, to_word};
 use alloy_rlp::{Encodable, Header};
 use alloy_trie::{HashBuilder, Nibbles};
+use hashbrown::HashMap;
 use isolane_spec::{AccountInfo, MemoryAccount, MemoryState, U256};
 use rayon::prelude::*;
-use std::collections::HashMap;
 
 /// Below this many accounts or slots, threads cost more than they save.
 const PARALLEL: usize = 256;
