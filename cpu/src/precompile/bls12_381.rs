@@ -7,6 +7,7 @@
 //! that with small signatures for G2. It has no safe way to map a field element; arkworks does that.
 
 mod map;
+mod order_three;
 mod point;
 
 use blst::{MultiPoint, blst_fp12};
@@ -44,6 +45,9 @@ const G2_LENGTH: usize = 256;
 pub(super) fn g1_add(input: &[u8], gas_limit: u64) -> PrecompileResult {
     let gas_used = charge(375, gas_limit)?;
     let (a, b) = split_points::<G1_LENGTH>(input).ok_or(PrecompileError::InvalidInput("256 bytes"))?;
+    if order_three::is_candidate(a) || order_three::is_candidate(b) {
+        return Ok(PrecompileOutput { gas_used, output: order_three::sum(a, b)? });
+    }
     Ok(PrecompileOutput { gas_used, output: sum::<G1>(a, b)? })
 }
 
@@ -170,6 +174,32 @@ mod tests {
         assert_eq!(g1_msm(&with_scalar(&point, 0), 12_000).expect("one term").output, infinity);
         assert_eq!(g1_msm(&with_scalar(&infinity, 9), 12_000).expect("one term").output, infinity);
         assert_eq!(g1_add(&[&infinity[..], &point].concat(), 375).expect("two points").output, point);
+    }
+
+    #[test]
+    fn points_of_order_three_can_be_added() {
+        // T = (0, 2): T + T = (0, -2) = -T, which alone is of no use in a multiplication.
+        let mut t = vec![0; G1_LENGTH];
+        t[G1_LENGTH - 1] = 2;
+        let mut opposite = vec![0; G1_LENGTH];
+        opposite[80..].copy_from_slice(&point::MODULUS);
+        opposite[G1_LENGTH - 1] -= 2;
+        let add = |a: &[u8], b: &[u8]| g1_add(&[a, b].concat(), 375).expect("points of the curve").output;
+        assert_eq!(add(&t, &t), opposite);
+        assert_eq!(add(&t, &opposite), [0; G1_LENGTH]);
+        assert_eq!(add(&t, &[0; G1_LENGTH]), t);
+        // (P + T) + (-P) = T, by way of points that blst decodes.
+        let generator = point();
+        let shifted = add(&generator, &t);
+        let mut negative = generator.clone();
+        let double = add(&generator, &generator);
+        let order_less_one = [&generator[..], &(Scalar::ORDER - 1).to_big_endian()].concat();
+        negative.copy_from_slice(&g1_msm(&order_less_one, 12_000).expect("one term").output);
+        assert_eq!(add(&shifted, &negative), t);
+        assert_eq!(add(&double, &negative), generator);
+        assert!(matches!(g1_msm(&with_scalar(&t, 1), 12_000), Err(PrecompileError::InvalidInput(_))));
+        t[G1_LENGTH - 1] = 3;
+        assert!(matches!(g1_add(&[&t[..], &opposite].concat(), 375), Err(PrecompileError::InvalidInput(_))));
     }
 
     #[test]
