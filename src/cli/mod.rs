@@ -3,6 +3,7 @@
 mod devices;
 mod error;
 mod extras;
+mod fetch;
 mod replay;
 
 pub use error::{CliError, Exit};
@@ -33,6 +34,8 @@ struct Cli {
 enum Command {
     /// Re-execute blocks and verify every result against headers, receipts and states.
     Replay(replay::Arguments),
+    /// Record blocks of a node as packs, to replay them.
+    Fetch(fetch::Arguments),
     /// List the graphics devices of this machine, and test them.
     Devices(devices::DevicesArgs),
     /// Print a completion script for a shell.
@@ -66,6 +69,7 @@ pub fn run(arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> 
     };
     let result = match cli.command {
         Command::Replay(arguments) => replay::run(&arguments),
+        Command::Fetch(arguments) => fetch::run(&arguments),
         Command::Devices(arguments) => devices::run(&arguments),
         Command::Completions(arguments) => extras::completions(&arguments),
         Command::Man => extras::man(),
