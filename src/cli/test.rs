@@ -1,7 +1,8 @@
 //! `isolane test`.
 
+use super::{CliError, Exit};
+use crate::conformance::summary::{Detail, Totals};
 use crate::conformance::{self, Event, Options, Record, Selection, Verdict};
-use crate::report::conformance::{Detail, Totals};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::{IsTerminal as _, Write as _};
@@ -57,8 +58,8 @@ fn known_fork(name: &str) -> Result<String, String> {
     crate::chain::ChainSpec::from_network(name).map(|_| name.to_owned()).map_err(|error| error.to_string())
 }
 
-/// Runs it and gives the exit code: 0 all passed, 1 a case failed, 2 unreadable input or nothing checked.
-pub fn run(arguments: &TestArgs) -> u8 {
+/// Runs it.
+pub fn run(arguments: &TestArgs) -> Result<Exit, CliError> {
     let options = Options {
         selection: Selection { fork: arguments.fork.clone(), filter: arguments.filter.clone() },
         threads: arguments.threads.map_or(0, usize::from),
@@ -80,22 +81,19 @@ pub fn run(arguments: &TestArgs) -> u8 {
     });
     let console = console.into_inner().unwrap_or_else(PoisonError::into_inner);
     console.bar.finish_and_clear();
-    let walked = match walked {
-        Ok(walked) => walked,
-        Err(error) => {
-            eprintln!("error: {error}: use fewer --threads");
-            return 2;
-        }
-    };
+    let walked = walked.map_err(|error| CliError::usage(format!("{error}: use fewer --threads")))?;
     let text = console.totals.render(walked);
-    if let Err(error) = std::io::stdout().write_all(text.as_bytes()) {
-        eprintln!("error: cannot write to standard output: {error}");
-        return 2;
-    }
+    std::io::stdout()
+        .write_all(text.as_bytes())
+        .map_err(|error| CliError::usage(format!("cannot write to standard output: {error}")))?;
     if let Some(problem) = console.totals.nothing() {
-        eprintln!("error: {problem}");
+        return Err(CliError::usage(problem));
     }
-    console.totals.exit_code()
+    Ok(match console.totals.exit_code() {
+        0 => Exit::Match,
+        1 => Exit::Mismatch,
+        _ => Exit::Usage,
+    })
 }
 
 fn progress(quiet: bool) -> ProgressBar {

@@ -9,6 +9,7 @@ mod list;
 mod machine;
 mod runner;
 mod state;
+pub mod summary;
 mod transaction;
 
 pub use list::Selection;

@@ -37,11 +37,7 @@ impl WitnessFile {
     ///
     /// # Errors
     /// When the witness has no root to start from, or contradicts itself.
-    pub fn into_state(
-        self,
-        parent_hash: H256,
-        block_hashes: &[(u64, Hex<H256>)],
-    ) -> Result<WitnessState, InputError> {
+    pub fn into_state(self, parent_hash: H256, block_hashes: &[(u64, Hex<H256>)]) -> Result<WitnessState, InputError> {
         let unwrap = |list: Vec<Hex<Bytes>>| list.into_iter().map(|bytes| bytes.0).collect();
         let headers: Vec<Bytes> = unwrap(self.headers);
         let (without_headers, root) = (headers.is_empty(), self.pre_state_root);

@@ -45,7 +45,8 @@ const fn family(fork: Fork) -> Fork {
 fn rules(pack: &BlockPack, chain: Option<&ChainSpec>) -> Result<Rules, InputError> {
     let Some(chain) = chain else {
         let fork = pack.fork().ok_or_else(|| {
-            let problem = format!("expected the name of a fork: the schedule of chain {} is not known", pack.chain_id.0);
+            let problem =
+                format!("expected the name of a fork: the schedule of chain {} is not known", pack.chain_id.0);
             InputError::at("fork", problem + ": add it to the pack, or use --chain-config")
         })?;
         return Ok(Rules::new(fork, pack.chain_id.0));
@@ -178,7 +179,12 @@ fn base(pack: &mut BlockPack, shared: &Shared<'_>) -> Result<Base, InputError> {
 ///
 /// # Errors
 /// When the pack contradicts itself or cannot be executed.
-pub fn replay(file: &str, mut pack: BlockPack, mut times: Times, shared: &Shared<'_>) -> Result<InputReport, InputError> {
+pub fn replay(
+    file: &str,
+    mut pack: BlockPack,
+    mut times: Times,
+    shared: &Shared<'_>,
+) -> Result<InputReport, InputError> {
     if pack.format != FORMAT {
         return Err(InputError::at("format", format!("expected {FORMAT:?}, got {:?}", pack.format)));
     }
@@ -255,8 +261,7 @@ pub fn replay(file: &str, mut pack: BlockPack, mut times: Times, shared: &Shared
         }
     };
     let start = Instant::now();
-    let Verified { checks, mismatches } =
-        verify::block(&pack, &header, &rules, &signed, &result, &base);
+    let Verified { checks, mismatches } = verify::block(&pack, &header, &rules, &signed, &result, &base);
     report.times.verify = start.elapsed();
     report.transactions = signed.len();
     report.gas_used = result.gas_used;

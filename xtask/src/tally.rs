@@ -16,8 +16,20 @@ impl Tally {
         self.failed += other.failed;
     }
 
-    /// Reads a line that reports counts as `… 12 passed … 3 failed …`, as Rust's test harness and isolane print them.
+    /// Reads a line that reports counts: `… 12 passed … 3 failed …` of Rust's test harness and of `isolane test`, `all 12
+    /// inputs match` and `9 of 12 inputs match` of `isolane replay`.
     pub fn read(line: &str) -> Option<Self> {
+        if let Some((counts, _)) = line.split_once(" inputs match") {
+            let words: Vec<&str> = counts.split_whitespace().collect();
+            return match words[..] {
+                ["all", all] => Some(Self { passed: all.parse().ok()?, failed: 0 }),
+                [good, "of", all] => {
+                    let (good, all): (u64, u64) = (good.parse().ok()?, all.parse().ok()?);
+                    Some(Self { passed: good, failed: all.checked_sub(good)? })
+                }
+                _ => None,
+            };
+        }
         let mut words =
             line.split(|c: char| c.is_whitespace() || matches!(c, ',' | ';' | ':' | '.')).filter(|w| !w.is_empty());
         let (mut passed, mut failed, mut number) = (None, None, None);
@@ -42,6 +54,9 @@ mod tests {
         let line = "test result: FAILED. 12 passed; 3 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.00s";
         assert_eq!(Tally::read(line), Some(Tally { passed: 12, failed: 3 }));
         assert_eq!(Tally::read("2190 passed, 0 failed"), Some(Tally { passed: 2190, failed: 0 }));
+        assert_eq!(Tally::read("all 127 inputs match"), Some(Tally { passed: 127, failed: 0 }));
+        let line = "125 of 127 inputs match; 1 mismatch, 1 could not be executed (see the lines above)";
+        assert_eq!(Tally::read(line), Some(Tally { passed: 125, failed: 2 }));
         assert_eq!(Tally::read("all tests passed"), None);
         assert_eq!(Tally::read("test passed_and_failed ... ok"), None);
     }

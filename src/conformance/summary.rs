@@ -1,6 +1,6 @@
 //! What a conformance run comes to: a table by kind and fork, the failures, the totals.
 
-use crate::conformance::{Event, Record, Verdict};
+use super::{Event, Record, Verdict};
 use crate::load::archive::Walked;
 use crate::load::fixtures::Kind;
 use comfy_table::{CellAlignment, Table, presets};
@@ -315,7 +315,7 @@ fn case_line(record: &Record) -> Value {
     let (verdict, differences) = match &record.verdict {
         Verdict::Passed => ("passed", Vec::new()),
         Verdict::Failed(differences) => {
-            let show = |difference: &crate::conformance::Difference| json!({"what": difference.what, "expected": difference.expected, "got": difference.got});
+            let show = |difference: &super::Difference| json!({"what": difference.what, "expected": difference.expected, "got": difference.got});
             ("failed", differences.iter().map(show).collect())
         }
         Verdict::Malformed(error) => {
