@@ -2,15 +2,19 @@
 
 use super::Shared;
 use super::verify::{self, Verified};
-use crate::block::{BlockError, BlockInput, BlockResult, MissingPredeploy, block_context, execute_block_with_roots};
+use crate::block::{
+    BlockError, BlockInput, BlockResult, MissingPredeploy, StateRoots, block_context, execute_block_with_roots,
+};
 use crate::chain::ChainSpec;
 use crate::load::block_pack::{BlockPack, FORMAT, memory_state};
 use crate::load::envelope;
 use crate::load::json_rpc::RpcBlock;
 use crate::load::transaction::SignedTransaction;
 use crate::load::typed::InputError;
+use crate::load::witness::{WithBlockHashes, WitnessFile};
 use crate::replay::mismatch::Mismatch;
 use crate::report::{InputReport, Kind, ReceiptRecord, StateSource, Times, Verdict};
+use crate::trie::{StateTrie, WitnessState};
 use alloy_consensus::Header;
 use alloy_eips::eip4895::Withdrawal;
 use alloy_primitives::B256;
@@ -113,25 +117,62 @@ fn withdrawals(block: &RpcBlock) -> Option<Vec<Withdrawal>> {
 }
 
 /// The state that a block starts from.
-struct Base {
-    view: Arc<dyn StateView>,
-    /// The whole pre-state, if that is what there is.
-    complete: Option<Arc<MemoryState>>,
-    source: StateSource,
+pub struct Base {
+    /// What executions read.
+    pub view: Arc<dyn StateView>,
+    /// What the state root after the block is computed from.
+    pub root: Rooted,
+}
+
+/// What a state root can be computed from.
+pub enum Rooted {
+    /// The whole pre-state.
+    Complete(Arc<MemoryState>),
+    /// A witness.
+    Witness(Arc<WitnessState>),
+    /// Nothing.
+    Unknown,
+}
+
+impl Base {
+    const fn source(&self) -> StateSource {
+        match self.root {
+            Rooted::Complete(_) => StateSource::Complete,
+            Rooted::Witness(_) => StateSource::Witness,
+            Rooted::Unknown => StateSource::Partial,
+        }
+    }
+
+    /// The tries between transactions: receipts before Byzantium hold their roots.
+    fn trie(&self) -> Result<Option<StateTrie>, InputError> {
+        Ok(match &self.root {
+            Rooted::Complete(state) => {
+                Some(StateTrie::from_memory(state).map_err(|error| InputError::at("prestate", error.to_string()))?)
+            }
+            Rooted::Witness(state) => Some(state.trie()),
+            Rooted::Unknown => None,
+        })
+    }
 }
 
 fn base(pack: &mut BlockPack, shared: &Shared<'_>) -> Result<Base, InputError> {
+    if let Some(path) = shared.inputs.witnesses.get(&(pack.chain_id.0, pack.block.number.0)) {
+        let state = WitnessFile::read(path)?
+            .into_state(pack.block.parent_hash.0, &pack.block_hashes.0)
+            .map_err(|error| error.in_file(&path.display().to_string()))?;
+        let state = Arc::new(state);
+        let block_hashes = pack.block_hashes.0.iter().map(|(number, hash)| (*number, hash.0)).collect();
+        let view: Arc<dyn StateView> = Arc::new(WithBlockHashes { state: Arc::clone(&state), block_hashes });
+        return Ok(Base { view, root: Rooted::Witness(state) });
+    }
     let Some(prestate) = pack.prestate.take() else {
         let problem = "expected an object of accounts, or a witness file beside the pack, got neither";
         return Err(InputError::at("prestate", problem));
     };
     let state = Arc::new(memory_state(prestate.0, &pack.block_hashes.0, &shared.codes)?);
     let view: Arc<dyn StateView> = Arc::<MemoryState>::clone(&state);
-    Ok(if pack.prestate_complete {
-        Base { view, complete: Some(state), source: StateSource::Complete }
-    } else {
-        Base { view, complete: None, source: StateSource::Partial }
-    })
+    let root = if pack.prestate_complete { Rooted::Complete(state) } else { Rooted::Unknown };
+    Ok(Base { view, root })
 }
 
 /// Executes a pack and compares.
@@ -159,6 +200,7 @@ pub fn replay(
         return Err(InputError::at("block.hash", problem + ": a field of the header is wrong"));
     }
     let base = base(&mut pack, shared)?;
+    let source = base.source();
     times.load += start.elapsed();
 
     let start = Instant::now();
@@ -176,7 +218,7 @@ pub fn replay(
         }
     };
     let mut context_header = header.clone();
-    if base.source == StateSource::Partial && header.parent_beacon_block_root.is_none() {
+    if source == StateSource::Partial && header.parent_beacon_block_root.is_none() {
         // Some chains took over Cancun without EIP-4788. Where its contract is, its absence is an error.
         let contract = base.view.account(&BEACON_ROOTS).ok().flatten();
         if contract.is_none_or(|account| account.code_hash == isolane_spec::KECCAK_EMPTY) {
@@ -190,12 +232,14 @@ pub fn replay(
     if pack.block.difficulty.0 < U256::from(MINIMUM_DIFFICULTY) {
         input.reward = U256::zero();
     }
-    if base.source == StateSource::Partial {
+    if source == StateSource::Partial {
         input.missing_predeploy = MissingPredeploy::Skip;
     }
     let context = block_context(&header, &rules);
     let mut machine = Machine::new(Environment::new(file, rules, context, Arc::clone(&base.view)));
-    let result = execute_block_with_roots(&mut machine, &input, None);
+    let mut tries = if rules.fork < Fork::Byzantium { base.trie()? } else { None };
+    let roots = tries.as_mut().map(|tries| tries as &mut dyn StateRoots);
+    let result = execute_block_with_roots(&mut machine, &input, roots);
     times.execute = start.elapsed();
 
     let mut report = InputReport {
@@ -204,7 +248,7 @@ pub fn replay(
         number: Some(header.number),
         hash: Some(hash),
         fork: Some(rules.fork),
-        state: base.source,
+        state: source,
         times,
         ..InputReport::failed(file, InputError::at("", ""))
     };
@@ -216,8 +260,7 @@ pub fn replay(
         }
     };
     let start = Instant::now();
-    let Verified { checks, mismatches } =
-        verify::block(&pack, &header, &rules, &signed, &result, &*base.view, base.complete.as_deref());
+    let Verified { checks, mismatches } = verify::block(&pack, &header, &rules, &signed, &result, &base);
     report.times.verify = start.elapsed();
     report.transactions = signed.len();
     report.gas_used = result.gas_used;

@@ -1,5 +1,6 @@
 //! Compares what a block yielded with its header, its receipts and its post-state.
 
+use super::block::{Base, Rooted};
 use super::expect::{Executed, first_difference, post_state_differences};
 use super::mismatch::{Mismatch, show_bytes};
 use crate::block::{BlockResult, PostTransaction, Receipt, receipts_root};
@@ -7,7 +8,7 @@ use crate::load::block_pack::BlockPack;
 use crate::load::transaction::SignedTransaction;
 use crate::report::Checks;
 use alloy_consensus::Header;
-use isolane_spec::{Fork, H160, H256, MemoryState, Rules, StateView, Transaction, U256};
+use isolane_spec::{Fork, H160, H256, MemoryState, Rules, Transaction, U256};
 use std::collections::HashSet;
 use std::fmt;
 
@@ -72,8 +73,7 @@ pub fn block(
     rules: &Rules,
     signed: &[SignedTransaction],
     result: &BlockResult,
-    base: &dyn StateView,
-    complete: Option<&MemoryState>,
+    base: &Base,
 ) -> Verified {
     let mut verified = Verified::default();
     verified.checks.header_hash = Some(true);
@@ -101,15 +101,27 @@ pub fn block(
         verified.compare_optional("requestsHash", header.requests_hash.map(hash), result.requests_hash);
     if let Some(post) = &pack.poststate {
         let unknown: HashSet<H160> = pack.prestate_unknown.iter().map(|address| address.0).collect();
-        let differences = post_state_differences(&post.0, &result.diff, base, &unknown);
+        let differences = post_state_differences(&post.0, &result.diff, &*base.view, &unknown);
         verified.checks.post_state = Some(differences.is_empty());
         verified.mismatches.extend(differences);
     }
-    if let Some(state) = complete {
-        let mut state = state.clone();
-        state.apply(&result.diff);
-        let root = crate::trie::state_root(&state);
-        verified.checks.state_root = verified.compare("stateRoot", &H256(header.state_root.0), &root);
+    let expected = H256(header.state_root.0);
+    match &base.root {
+        Rooted::Unknown => {}
+        // Whom the missing ommers reward is not known.
+        _ if pack.ommers_missing > 0 => {}
+        Rooted::Complete(state) => {
+            let mut state = MemoryState::clone(state);
+            state.apply(&result.diff);
+            verified.checks.state_root = verified.compare("stateRoot", &expected, &crate::trie::state_root(&state));
+        }
+        Rooted::Witness(state) => match state.post_root(&result.diff) {
+            Ok(root) => verified.checks.state_root = verified.compare("stateRoot", &expected, &root),
+            Err(error) => {
+                verified.checks.state_root = Some(false);
+                verified.mismatches.push(Mismatch::of_block("stateRoot", format!("{expected:?}"), error));
+            }
+        },
     }
     verified
 }
