@@ -72,7 +72,8 @@ impl ChainSpec {
     pub fn from_config(value: &Value) -> Result<Self, ChainConfigError> {
         let config = value.get("config").unwrap_or(value);
         let config = config.as_object().ok_or_else(|| fail("config", "expected an object".into()))?;
-        let chain_id = number(config, "chainId")?.ok_or_else(|| fail("chainId", "expected a number, got none".into()))?;
+        let chain_id =
+            number(config, "chainId")?.ok_or_else(|| fail("chainId", "expected a number, got none".into()))?;
         let mut chain = Self::new(format!("chain {chain_id}"), chain_id);
         for name in UNSUPPORTED {
             if number(config, name)?.is_some() {
@@ -98,8 +99,7 @@ impl ChainSpec {
         if let Some(total) = word(config, "terminalTotalDifficulty")? {
             chain.terminal_total_difficulty = Some(total);
             // At zero there never was proof of work.
-            let activation =
-                if total.is_zero() { Activation::Block(0) } else { Activation::TotalDifficulty(total) };
+            let activation = if total.is_zero() { Activation::Block(0) } else { Activation::TotalDifficulty(total) };
             chain.activate(Fork::Paris, activation);
         }
         if let Some(address) = config.get("depositContractAddress").and_then(Value::as_str) {
