@@ -4,6 +4,7 @@ mod devices;
 mod error;
 mod extras;
 mod replay;
+mod test;
 
 pub use error::{CliError, Exit};
 
@@ -16,6 +17,7 @@ Examples:
   isolane replay blocks/                      re-execute every block pack under a folder, verified
   isolane replay 1-17106222.json.zst --json   one JSON line a block, and a summary
   isolane replay blocks/ --out receipts.jsonl write the receipts
+  isolane test fixtures/                      run the official conformance fixtures under a folder
   isolane completions bash > /etc/bash_completion.d/isolane
 
 Exit codes: 0 all match, 1 a mismatch, 2 usage, configuration or unreadable input, 3 source or RPC, 4 device.";
@@ -33,6 +35,8 @@ struct Cli {
 enum Command {
     /// Re-execute blocks and verify every result against headers, receipts and states.
     Replay(replay::Arguments),
+    /// Run the official conformance fixtures: state, blockchain, transaction, RLP and trie tests.
+    Test(test::TestArgs),
     /// List the graphics devices of this machine, and test them.
     Devices(devices::DevicesArgs),
     /// Print a completion script for a shell.
@@ -66,6 +70,7 @@ pub fn run(arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> 
     };
     let result = match cli.command {
         Command::Replay(arguments) => replay::run(&arguments),
+        Command::Test(arguments) => test::run(&arguments),
         Command::Devices(arguments) => devices::run(&arguments),
         Command::Completions(arguments) => extras::completions(&arguments),
         Command::Man => extras::man(),

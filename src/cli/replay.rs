@@ -63,11 +63,8 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
     let inputs = replay::find(&arguments.paths)?;
     let chain = arguments.chain_config.as_deref().map(read_chain).transpose()?;
-    let options = Options {
-        threads: arguments.threads.map_or(0, usize::from),
-        keep_receipts: arguments.out.is_some(),
-        chain,
-    };
+    let options =
+        Options { threads: arguments.threads.map_or(0, usize::from), keep_receipts: arguments.out.is_some(), chain };
     let out = arguments.out.as_deref().map(Output::create).transpose()?;
     let mut printer = Printer::new(arguments, &inputs, out);
     // Both backends are the same as long as there is one; the choice is kept so that scripts can pin it.
@@ -101,9 +98,10 @@ impl Output {
             Some(parent) if !parent.as_os_str().is_empty() => parent,
             _ => Path::new("."),
         };
-        let file = tempfile::Builder::new().prefix(".isolane-").suffix(".tmp").tempfile_in(folder).map_err(|error| {
-            CliError::usage(format!("{}: cannot write it: {error}: check --out", path.display()))
-        })?;
+        let file =
+            tempfile::Builder::new().prefix(".isolane-").suffix(".tmp").tempfile_in(folder).map_err(|error| {
+                CliError::usage(format!("{}: cannot write it: {error}: check --out", path.display()))
+            })?;
         Ok(Self { file, path: path.to_owned() })
     }
 

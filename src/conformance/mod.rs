@@ -9,6 +9,7 @@ mod list;
 mod machine;
 mod runner;
 mod state;
+pub mod summary;
 mod transaction;
 
 pub use list::Selection;
@@ -64,8 +65,8 @@ pub struct Record {
     pub kind: Option<Kind>,
     /// The fork or network, as the fixture names it; `-` where it has none.
     pub fork: String,
-    /// The path that was given and that the case was found under.
-    pub root: PathBuf,
+    /// The file on disk.
+    pub path: PathBuf,
     /// The document: a file, or `PACK:MEMBER`.
     pub file: String,
     /// The case's name within the document.
@@ -82,6 +83,19 @@ impl Record {
     pub fn id(&self) -> String {
         list::id(&self.file, &self.case)
     }
+
+    /// The command that runs this case alone.
+    #[must_use]
+    pub fn command(&self) -> String {
+        let path = self.path.display().to_string();
+        let member = self.file.strip_prefix(&path).unwrap_or_default().trim_start_matches(':');
+        format!("isolane test {} --filter {}", shell(&path), shell(&list::id(member, &self.case)))
+    }
+}
+
+/// A word as a POSIX shell reads it.
+fn shell(word: &str) -> String {
+    format!("'{}'", word.replace('\'', "'\\''"))
 }
 
 /// What a run reports as it happens, in no particular order.

@@ -91,7 +91,7 @@ impl Room {
 /// Where a case stands, for its record.
 #[derive(Clone, Copy)]
 pub(super) struct Place<'a> {
-    root: &'a Path,
+    path: &'a Path,
     file: &'a str,
     kind: Option<Kind>,
     options: &'a Options,
@@ -107,7 +107,7 @@ impl Place<'_> {
         let record = |verdict, elapsed| Record {
             kind: self.kind,
             fork: fork.to_owned(),
-            root: self.root.to_owned(),
+            path: self.path.to_owned(),
             file: self.file.to_owned(),
             case: case.to_owned(),
             verdict,
@@ -151,7 +151,7 @@ fn run_document(document: &Document, options: &Options, report: &(dyn Fn(Event) 
         for test in tests {
             scope.spawn(move |_| {
                 let kind = test.kind.as_ref().ok().copied();
-                run_test(&test, Place { root: &document.root, file, kind, options, report });
+                run_test(&test, Place { path: &document.path, file, kind, options, report });
             });
         }
     });
@@ -170,17 +170,5 @@ fn run_test(test: &Test<'_, '_>, place: Place<'_>) {
         Kind::Blockchain => blockchain::run(test, place),
         Kind::Transaction => transaction::run(test, place),
         _ => basic::run(test, kind, place),
-    }
-}
-
-impl<'a> Place<'a> {
-    /// The document's name.
-    pub(super) fn file(&self) -> &'a str {
-        self.file
-    }
-
-    /// Whether cases are only listed.
-    pub(super) fn selects(&self, case: &str, fork: &str) -> bool {
-        self.options.selection.holds(self.file, case, fork)
     }
 }

@@ -116,7 +116,8 @@ fn decompress(packed: &[u8]) -> Result<Vec<u8>, String> {
     let decoder = zstd::stream::read::Decoder::with_buffer(packed).map_err(|error| format!("zstd: {error}"))?;
     let mut document = Vec::with_capacity(packed.len().saturating_mul(12).min(SMALL_DOCUMENT as usize));
     decoder.take(limit + 1).read_to_end(&mut document).map_err(|error| {
-        let what = if error.kind() == std::io::ErrorKind::UnexpectedEof { "the zstd frame is truncated" } else { "zstd" };
+        let what =
+            if error.kind() == std::io::ErrorKind::UnexpectedEof { "the zstd frame is truncated" } else { "zstd" };
         format!("{what} after {} decompressed bytes: {error}: fetch or copy it again", document.len())
     })?;
     if document.len() as u64 > limit {
@@ -161,7 +162,11 @@ fn message(error: &serde_json::Error) -> String {
     let text = error.to_string();
     let text = text.rsplit_once(" at line ").map_or(text.as_str(), |(text, _)| text);
     // serde quotes the offending value whole; a line is for reading.
-    let text = if text.chars().count() > 400 { format!("{}…", text.chars().take(400).collect::<String>()) } else { text.into() };
+    let text = if text.chars().count() > 400 {
+        format!("{}…", text.chars().take(400).collect::<String>())
+    } else {
+        text.into()
+    };
     match error.classify() {
         serde_json::error::Category::Eof => format!("the JSON ends too early: {text}: fetch or copy it again"),
         serde_json::error::Category::Syntax => format!("not JSON: {text}"),

@@ -2,9 +2,11 @@
 
 use super::typed::{Hex, InputError, parse, read};
 use crate::trie::{Witness, WitnessState};
-use isolane_spec::{Bytes, H256};
+use isolane_spec::{AccountInfo, Bytes, H160, H256, StateError, StateView, U256};
 use serde::Deserialize;
+use std::collections::HashMap;
 use std::path::Path;
+use std::sync::Arc;
 
 /// The trie nodes, codes and ancestor headers that a block reads.
 #[derive(Clone, Debug, Deserialize)]
@@ -35,11 +37,7 @@ impl WitnessFile {
     ///
     /// # Errors
     /// When the witness has no root to start from, or contradicts itself.
-    pub fn into_state(
-        self,
-        parent_hash: H256,
-        block_hashes: &[(u64, Hex<H256>)],
-    ) -> Result<WitnessState, InputError> {
+    pub fn into_state(self, parent_hash: H256, block_hashes: &[(u64, Hex<H256>)]) -> Result<WitnessState, InputError> {
         let unwrap = |list: Vec<Hex<Bytes>>| list.into_iter().map(|bytes| bytes.0).collect();
         let headers: Vec<Bytes> = unwrap(self.headers);
         let (without_headers, root) = (headers.is_empty(), self.pre_state_root);
@@ -58,5 +56,37 @@ impl WitnessFile {
             return Err(InputError::at("preStateRoot", problem));
         }
         Ok(state)
+    }
+}
+
+/// A witness, and the hashes of ancestors whose headers it does not hold.
+///
+/// Those hashes are taken on trust: what they lead to is verified by the state root after the block.
+pub struct WithBlockHashes {
+    /// The witness.
+    pub state: Arc<WitnessState>,
+    /// Further hashes by number.
+    pub block_hashes: HashMap<u64, H256>,
+}
+
+impl StateView for WithBlockHashes {
+    fn account(&self, address: &H160) -> Result<Option<AccountInfo>, StateError> {
+        self.state.account(address)
+    }
+
+    fn storage(&self, address: &H160, key: &U256) -> Result<U256, StateError> {
+        self.state.storage(address, key)
+    }
+
+    fn has_storage(&self, address: &H160) -> Result<bool, StateError> {
+        self.state.has_storage(address)
+    }
+
+    fn code(&self, code_hash: &H256) -> Result<Bytes, StateError> {
+        self.state.code(code_hash)
+    }
+
+    fn block_hash(&self, number: u64) -> Result<H256, StateError> {
+        self.state.block_hash(number).or_else(|error| self.block_hashes.get(&number).copied().ok_or(error))
     }
 }

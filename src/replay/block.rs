@@ -11,7 +11,7 @@ use crate::load::envelope;
 use crate::load::json_rpc::RpcBlock;
 use crate::load::transaction::SignedTransaction;
 use crate::load::typed::InputError;
-use crate::load::witness::WitnessFile;
+use crate::load::witness::{WithBlockHashes, WitnessFile};
 use crate::replay::mismatch::Mismatch;
 use crate::report::{InputReport, Kind, ReceiptRecord, StateSource, Times, Verdict};
 use crate::trie::{StateTrie, WitnessState};
@@ -45,7 +45,8 @@ const fn family(fork: Fork) -> Fork {
 fn rules(pack: &BlockPack, chain: Option<&ChainSpec>) -> Result<Rules, InputError> {
     let Some(chain) = chain else {
         let fork = pack.fork().ok_or_else(|| {
-            let problem = format!("expected the name of a fork: the schedule of chain {} is not known", pack.chain_id.0);
+            let problem =
+                format!("expected the name of a fork: the schedule of chain {} is not known", pack.chain_id.0);
             InputError::at("fork", problem + ": add it to the pack, or use --chain-config")
         })?;
         return Ok(Rules::new(fork, pack.chain_id.0));
@@ -160,7 +161,8 @@ fn base(pack: &mut BlockPack, shared: &Shared<'_>) -> Result<Base, InputError> {
             .into_state(pack.block.parent_hash.0, &pack.block_hashes.0)
             .map_err(|error| error.in_file(&path.display().to_string()))?;
         let state = Arc::new(state);
-        let view: Arc<dyn StateView> = Arc::<WitnessState>::clone(&state);
+        let block_hashes = pack.block_hashes.0.iter().map(|(number, hash)| (*number, hash.0)).collect();
+        let view: Arc<dyn StateView> = Arc::new(WithBlockHashes { state: Arc::clone(&state), block_hashes });
         return Ok(Base { view, root: Rooted::Witness(state) });
     }
     let Some(prestate) = pack.prestate.take() else {
@@ -177,7 +179,12 @@ fn base(pack: &mut BlockPack, shared: &Shared<'_>) -> Result<Base, InputError> {
 ///
 /// # Errors
 /// When the pack contradicts itself or cannot be executed.
-pub fn replay(file: &str, mut pack: BlockPack, mut times: Times, shared: &Shared<'_>) -> Result<InputReport, InputError> {
+pub fn replay(
+    file: &str,
+    mut pack: BlockPack,
+    mut times: Times,
+    shared: &Shared<'_>,
+) -> Result<InputReport, InputError> {
     if pack.format != FORMAT {
         return Err(InputError::at("format", format!("expected {FORMAT:?}, got {:?}", pack.format)));
     }
@@ -253,8 +260,7 @@ pub fn replay(file: &str, mut pack: BlockPack, mut times: Times, shared: &Shared
         }
     };
     let start = Instant::now();
-    let Verified { checks, mismatches } =
-        verify::block(&pack, &header, &rules, &signed, &result, &base);
+    let Verified { checks, mismatches } = verify::block(&pack, &header, &rules, &signed, &result, &base);
     report.times.verify = start.elapsed();
     report.transactions = signed.len();
     report.gas_used = result.gas_used;

@@ -57,11 +57,7 @@ pub fn first_difference(expected: &RpcReceipt, executed: &Executed<'_>) -> Optio
         return differ("gasUsed", hex(gas.0), hex(executed.gas_used));
     }
     if expected.cumulative_gas_used.0 != executed.cumulative_gas_used {
-        return differ(
-            "cumulativeGasUsed",
-            hex(expected.cumulative_gas_used.0),
-            hex(executed.cumulative_gas_used),
-        );
+        return differ("cumulativeGasUsed", hex(expected.cumulative_gas_used.0), hex(executed.cumulative_gas_used));
     }
     if let Some(mut mismatch) = first_log_difference(&expected.logs, executed.logs) {
         mismatch.transaction = Some(executed.transaction);

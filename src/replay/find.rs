@@ -71,7 +71,8 @@ pub fn find(paths: &[PathBuf]) -> Result<Inputs, InputError> {
     }
     if inputs.packs.is_empty() {
         let names: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
-        let problem = "no block packs found: expected files named <chain id>-<number>.json.zst (isolane fetch makes them)";
+        let problem =
+            "no block packs found: expected files named <chain id>-<number>.json.zst (isolane fetch makes them)";
         return Err(InputError::new(names.join(", "), "", problem));
     }
     Ok(inputs)

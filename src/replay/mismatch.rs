@@ -48,7 +48,9 @@ impl fmt::Display for Mismatch {
 pub fn show_bytes(bytes: &[u8]) -> String {
     const KEPT: usize = 40;
     match bytes.get(..KEPT) {
-        Some(start) if bytes.len() > KEPT => format!("0x{}… ({} bytes)", alloy_primitives::hex::encode(start), bytes.len()),
+        Some(start) if bytes.len() > KEPT => {
+            format!("0x{}… ({} bytes)", alloy_primitives::hex::encode(start), bytes.len())
+        }
         _ => alloy_primitives::hex::encode_prefixed(bytes),
     }
 }

@@ -77,12 +77,8 @@ pub fn replay(
     let start = Instant::now();
     let pool = rayon::ThreadPoolBuilder::new().num_threads(options.threads).build()?;
     let threads = pool.current_num_threads();
-    let shared = Shared {
-        inputs,
-        options,
-        codes: CodeCache::default(),
-        parallel_senders: inputs.packs.len() < threads,
-    };
+    let shared =
+        Shared { inputs, options, codes: CodeCache::default(), parallel_senders: inputs.packs.len() < threads };
     let next = AtomicUsize::new(0);
     let out = Mutex::new(InOrder { next: 0, waiting: BTreeMap::new(), summary: Summary::default(), sink });
     let work = || {

@@ -22,11 +22,8 @@ fn rules(pack: &TransactionPack) -> Rules {
     let mut rules = Rules::new(fork, pack.chain_id.0);
     let name = fork.name();
     if let Some((_, own)) = pack.chain_config.blob_schedule.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)) {
-        rules.blob_schedule = BlobSchedule {
-            target: own.target,
-            max: own.max,
-            base_fee_update_fraction: own.base_fee_update_fraction,
-        };
+        rules.blob_schedule =
+            BlobSchedule { target: own.target, max: own.max, base_fee_update_fraction: own.base_fee_update_fraction };
     }
     rules
 }
@@ -51,7 +48,12 @@ fn context(pack: &TransactionPack, rules: &Rules) -> BlockContext {
 ///
 /// # Errors
 /// When the pack contradicts itself or cannot be executed.
-pub fn replay(file: &str, mut pack: TransactionPack, mut times: Times, codes: &CodeCache) -> Result<InputReport, InputError> {
+pub fn replay(
+    file: &str,
+    mut pack: TransactionPack,
+    mut times: Times,
+    codes: &CodeCache,
+) -> Result<InputReport, InputError> {
     if pack.format != FORMAT {
         return Err(InputError::at("format", format!("expected {FORMAT:?}, got {:?}", pack.format)));
     }
@@ -61,7 +63,8 @@ pub fn replay(file: &str, mut pack: TransactionPack, mut times: Times, codes: &C
     if let Some(raw) = &pack.raw_transaction
         && raw.0 != prepared.encoded
     {
-        let problem = format!("expected the signed transaction {}, got {}", show_bytes(&prepared.encoded), show_bytes(&raw.0));
+        let problem =
+            format!("expected the signed transaction {}, got {}", show_bytes(&prepared.encoded), show_bytes(&raw.0));
         return Err(InputError::at("rawTransaction", problem));
     }
     times.recover = start.elapsed();
@@ -69,11 +72,10 @@ pub fn replay(file: &str, mut pack: TransactionPack, mut times: Times, codes: &C
     let start = Instant::now();
     let state = Arc::new(memory_state(std::mem::take(&mut pack.prestate.0), &pack.block_hashes.0, codes)?);
     let rules = rules(&pack);
-    let environment = Environment::new(file, rules, context(&pack, &rules), Arc::<isolane_spec::MemoryState>::clone(&state));
-    let available = Available {
-        gas: pack.block.gas_limit.0,
-        blob_gas: rules.blob_schedule.max * crate::block::GAS_PER_BLOB,
-    };
+    let environment =
+        Environment::new(file, rules, context(&pack, &rules), Arc::<isolane_spec::MemoryState>::clone(&state));
+    let available =
+        Available { gas: pack.block.gas_limit.0, blob_gas: rules.blob_schedule.max * crate::block::GAS_PER_BLOB };
     let outcome = Machine::new(environment)
         .transact(&prepared.transaction, available)
         .map_err(|error| InputError::at("transaction", error.to_string()))?;
@@ -108,7 +110,8 @@ fn compare(
     let expected = &pack.expected;
     let mut checks = Checks::default();
     let mut list = Vec::new();
-    let differ = |field: &str, expected: String, got: String| Mismatch::of_transaction(transaction, field, expected, got);
+    let differ =
+        |field: &str, expected: String, got: String| Mismatch::of_transaction(transaction, field, expected, got);
     let status_matches = (expected.status.0 == 1) == outcome.status.is_success();
     if !status_matches {
         list.push(differ("status", expected.status.0.to_string(), outcome.status.to_string()));

@@ -49,11 +49,9 @@ pub fn block_line(report: &InputReport) -> String {
                 .collect(),
             None,
         ),
-        Verdict::Failed(error) => (
-            "error",
-            Vec::new(),
-            Some(json!({"file": error.file, "place": error.place, "problem": error.problem})),
-        ),
+        Verdict::Failed(error) => {
+            ("error", Vec::new(), Some(json!({"file": error.file, "place": error.place, "problem": error.problem})))
+        }
     };
     json!({
         "schema": SCHEMA,

@@ -12,9 +12,10 @@ mod point;
 use blst::{MultiPoint, blst_fp12};
 
 use super::{PrecompileError, PrecompileOutput, PrecompileResult, charge, word_of};
-use point::{Curve, G1, G2, Scalar};
+use point::{Curve, G1, G2};
 
 pub(super) use map::{map_fp_to_g1, map_fp2_to_g2};
+pub(super) use point::Scalar;
 
 /// Thousandths of the price of separate multiplications that a multi-scalar multiplication of so many points costs.
 const G1_DISCOUNTS: [u16; 128] = [
@@ -136,4 +137,61 @@ fn decode_terms<C: Curve, const N: usize>(pairs: &[[u8; N]]) -> Result<(Vec<C::A
         }
     }
     Ok((points, scalars))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A point of the subgroup.
+    fn point() -> Vec<u8> {
+        map_fp_to_g1(&[0; 64], 5500).expect("a field element").output
+    }
+
+    fn with_scalar(point: &[u8], scalar: u8) -> Vec<u8> {
+        let mut term = point.to_vec();
+        term.resize(G1_LENGTH + SCALAR_LENGTH, 0);
+        term[G1_LENGTH + SCALAR_LENGTH - 1] = scalar;
+        term
+    }
+
+    #[test]
+    fn sums_and_products_agree() {
+        let point = point();
+        let double = g1_add(&[&point[..], &point].concat(), 375).expect("two points").output;
+        let product = g1_msm(&with_scalar(&point, 2), 12_000).expect("one term");
+        assert_eq!((product.gas_used, &product.output), (12_000, &double));
+        // 3 P = P + 2 P, by 1 P + 1 (2 P).
+        let terms = [with_scalar(&point, 1), with_scalar(&double, 1)].concat();
+        let triple = g1_msm(&terms, 22_776).expect("two terms");
+        assert_eq!(triple.gas_used, 22_776);
+        assert_eq!(triple.output, g1_msm(&with_scalar(&point, 3), 12_000).expect("one term").output);
+        let infinity = [0; G1_LENGTH];
+        assert_eq!(g1_msm(&with_scalar(&point, 0), 12_000).expect("one term").output, infinity);
+        assert_eq!(g1_msm(&with_scalar(&infinity, 9), 12_000).expect("one term").output, infinity);
+        assert_eq!(g1_add(&[&infinity[..], &point].concat(), 375).expect("two points").output, point);
+    }
+
+    #[test]
+    fn prices_and_lengths() {
+        assert_eq!(msm_cost(128, 12_000, &G1_DISCOUNTS), 128 * 12 * 519);
+        assert_eq!(msm_cost(129, 12_000, &G1_DISCOUNTS), 129 * 12 * 519);
+        assert_eq!(msm_cost(3, 22_500, &G2_DISCOUNTS), 3 * 22_500 * 923 / 1000);
+        assert_eq!(g1_add(&[0; 256], 374), Err(PrecompileError::OutOfGas));
+        assert_eq!(g2_add(&[0; 512], 600), Ok(PrecompileOutput { gas_used: 600, output: vec![0; 256] }));
+        let check = pairing_check(&[0; 384], 70_300).expect("a pair of infinities");
+        assert_eq!((check.gas_used, check.output), (70_300, word_of(true)));
+        // No terms and no pairs are errors, unlike in BN254.
+        for (run, lengths) in [
+            (g1_add as fn(&[u8], u64) -> PrecompileResult, [0, 255, 257]),
+            (g2_add, [0, 511, 513]),
+            (g1_msm, [0, 159, 161]),
+            (g2_msm, [0, 287, 289]),
+            (pairing_check, [0, 383, 385]),
+        ] {
+            for length in lengths {
+                assert!(matches!(run(&vec![0; length], 1_000_000), Err(PrecompileError::InvalidInput(_))), "{length}");
+            }
+        }
+    }
 }

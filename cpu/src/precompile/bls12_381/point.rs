@@ -35,14 +35,14 @@ pub(super) fn push_field_element(output: &mut Vec<u8>, value: &[u8]) {
 }
 
 /// A scalar of a multi-scalar multiplication.
-pub(super) struct Scalar;
+pub(in crate::precompile) struct Scalar;
 
 impl Scalar {
     /// The bits that blst reads of each scalar: the whole 32 bytes.
-    pub(super) const BITS: usize = 256;
+    pub(in crate::precompile) const BITS: usize = 256;
 
     /// The order of the groups.
-    const ORDER: U256 =
+    pub(in crate::precompile) const ORDER: U256 =
         U256([0xffff_ffff_0000_0001, 0x53bd_a402_fffe_5bfe, 0x3339_d808_09a1_d805, 0x73ed_a753_299d_7d48]);
 
     /// The word modulo the order. EIP-2537 takes any word; points of the subgroup have that order.
