@@ -15,18 +15,13 @@
 //! does not. sha3 is the oracle in the tests.
 
 use isolane_spec::{H160, H256};
-use keccak_asm::Digest as _;
 use secp256k1::Message;
 use secp256k1::ecdsa::{RecoverableSignature, RecoveryId};
 
 /// The Keccak-256 hash of `data`, as in the Yellow Paper (the padding of the original Keccak, not that of SHA-3).
 #[must_use]
 pub fn keccak256(data: &[u8]) -> H256 {
-    let mut hasher = keccak_asm::Keccak256::new();
-    hasher.update(data);
-    let mut hash = H256::zero();
-    hasher.finalize_into((&mut hash.0).into());
-    hash
+    H256(keccak_asm::Keccak256::digest(data).into())
 }
 
 /// The address that signed `hash`: the last 20 bytes of the Keccak-256 hash of the recovered public key.

@@ -319,11 +319,11 @@ impl Executor {
         match frame.kind {
             FrameKind::Create if end == End::Success => {
                 match deposit(&mut self.lane, frame.account, output, frame.gas) {
-                    Ok(gas) => {
+                    Ok(Deposit { gas, stored }) => {
                         ended.gas = gas;
                         ended.created = Some(frame.address);
                         // Only the transaction itself shows the code that it deployed.
-                        if depth == 0 {
+                        if depth == 0 && stored {
                             target.extend_from_slice(output);
                         }
                     }
@@ -355,8 +355,16 @@ impl Executor {
     }
 }
 
-/// Stores the code that initcode returned. Returns the gas that is left.
-fn deposit(lane: &mut Lane, account: AccountIndex, code: &[u8], gas: u64) -> Result<u64, Halt> {
+/// What became of the code that initcode returned.
+struct Deposit {
+    /// The gas that is left.
+    gas: u64,
+    /// Whether the account has it.
+    stored: bool,
+}
+
+/// Stores the code that initcode returned.
+fn deposit(lane: &mut Lane, account: AccountIndex, code: &[u8], gas: u64) -> Result<Deposit, Halt> {
     if lane.fork >= Fork::London && code.first() == Some(&0xef) {
         return Err(Halt::CodeStartsWithEf);
     }
@@ -366,10 +374,10 @@ fn deposit(lane: &mut Lane, account: AccountIndex, code: &[u8], gas: u64) -> Res
     let cost = code.len() as u64 * u64::from(lane.schedule.code_deposit_byte);
     let Some(rest) = gas.checked_sub(cost) else {
         // Frontier keeps the account without code and the gas (EIP-2).
-        return if lane.fork < Fork::Homestead { Ok(gas) } else { Err(Halt::OutOfGas) };
+        return if lane.fork < Fork::Homestead { Ok(Deposit { gas, stored: false }) } else { Err(Halt::OutOfGas) };
     };
     if !code.is_empty() {
         lane.journal.set_code(account, Bytes::copy_from_slice(code), crypto::keccak256(code));
     }
-    Ok(rest)
+    Ok(Deposit { gas: rest, stored: true })
 }

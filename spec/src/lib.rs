@@ -4,10 +4,12 @@ pub mod batch;
 pub mod environment;
 pub mod fork;
 pub mod gas;
+pub mod lane;
 pub mod opcode;
 pub mod outcome;
 pub mod state;
 pub mod transaction;
+pub mod wgsl;
 pub mod word;
 
 pub use batch::{Backend, Batch, ExecutionError};

@@ -27,9 +27,9 @@ const MAX_DEPTH: usize = 64;
 /// A document and its name: the path, and for a member of a pack `PACK:MEMBER`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Document {
-    /// The path that was given and that this was found under.
-    pub root: PathBuf,
-    /// The full name.
+    /// The file on disk.
+    pub path: PathBuf,
+    /// Its path, and for a member of a pack `PACK:MEMBER`.
     pub name: String,
     /// The content, decompressed.
     pub bytes: Vec<u8>,
@@ -98,9 +98,8 @@ pub struct Walked {
 /// Hands out every document under `paths`. An error ends the file that it is in; the walk goes on with the next one.
 /// `visit` may end the walk.
 pub fn walk(paths: &[PathBuf], mut visit: impl FnMut(Result<Document, ArchiveError>) -> ControlFlow<()>) -> Walked {
-    let mut walk = Walk { visit: &mut visit, root: PathBuf::new(), walked: Walked::default() };
+    let mut walk = Walk { visit: &mut visit, file: PathBuf::new(), walked: Walked::default() };
     for path in paths {
-        path.clone_into(&mut walk.root);
         if walk.given(path).is_break() {
             break;
         }
@@ -132,7 +131,8 @@ impl Form {
 
 struct Walk<'a> {
     visit: &'a mut dyn FnMut(Result<Document, ArchiveError>) -> ControlFlow<()>,
-    root: PathBuf,
+    /// The file that is being read.
+    file: PathBuf,
     walked: Walked,
 }
 
@@ -143,8 +143,8 @@ impl Walk<'_> {
 
     fn found(&mut self, name: String, bytes: Vec<u8>) -> ControlFlow<()> {
         self.walked.documents += 1;
-        let root = self.root.clone();
-        (self.visit)(Ok(Document { root, name, bytes }))
+        let path = self.file.clone();
+        (self.visit)(Ok(Document { path, name, bytes }))
     }
 
     fn given(&mut self, path: &Path) -> ControlFlow<()> {
@@ -203,6 +203,7 @@ impl Walk<'_> {
     }
 
     fn file(&mut self, path: &Path, form: Form) -> ControlFlow<()> {
+        path.clone_into(&mut self.file);
         let name = path.display().to_string();
         let file = match File::open(path) {
             Ok(file) => file,

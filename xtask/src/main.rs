@@ -1,2 +1,52 @@
-//! Placeholder.
-fn main() {}
+//! The development tasks: `cargo xtask test|bench|codegen|setup|testdata`.
+
+mod bench;
+mod codegen;
+mod setup;
+mod shell;
+mod tally;
+mod test;
+mod testdata;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// Development tasks of isolane.
+#[derive(Parser)]
+#[command(name = "cargo xtask", disable_help_subcommand = true)]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Runs everything that must pass: formatting, lints, all tests, the replay of real blocks, the official fixtures.
+    Test(test::Args),
+    /// Runs the benchmarks; extra arguments go to criterion.
+    Bench(bench::Args),
+    /// Writes the generated WGSL under shaders/generated.
+    Codegen(codegen::Args),
+    /// Installs what the tests need, or says what to install.
+    Setup(setup::Args),
+    /// Makes the bundled test data again.
+    Testdata(testdata::Args),
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().task {
+        Task::Test(args) => test::run(&args),
+        Task::Bench(args) => bench::run(&args),
+        Task::Codegen(args) => codegen::run(&args),
+        Task::Setup(args) => setup::run(&args),
+        Task::Testdata(args) => testdata::run(&args),
+    };
+    match result {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}

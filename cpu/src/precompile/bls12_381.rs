@@ -6,15 +6,17 @@
 //! Points go through the safe part of blst, which knows them as public keys: of the variant with small keys for G1, of
 //! that with small signatures for G2. It has no safe way to map a field element; arkworks does that.
 
+pub(super) mod add;
 mod map;
 mod point;
 
 use blst::{MultiPoint, blst_fp12};
 
 use super::{PrecompileError, PrecompileOutput, PrecompileResult, charge, word_of};
-use point::{Curve, G1, G2, Scalar};
+use point::{Curve, G1, G2};
 
 pub(super) use map::{map_fp_to_g1, map_fp2_to_g2};
+pub(super) use point::Scalar;
 
 /// Thousandths of the price of separate multiplications that a multi-scalar multiplication of so many points costs.
 const G1_DISCOUNTS: [u16; 128] = [
@@ -39,18 +41,6 @@ const G2_DISCOUNTS: [u16; 128] = [
 const SCALAR_LENGTH: usize = 32;
 const G1_LENGTH: usize = 128;
 const G2_LENGTH: usize = 256;
-
-pub(super) fn g1_add(input: &[u8], gas_limit: u64) -> PrecompileResult {
-    let gas_used = charge(375, gas_limit)?;
-    let (a, b) = split_points::<G1_LENGTH>(input).ok_or(PrecompileError::InvalidInput("256 bytes"))?;
-    Ok(PrecompileOutput { gas_used, output: sum::<G1>(a, b)? })
-}
-
-pub(super) fn g2_add(input: &[u8], gas_limit: u64) -> PrecompileResult {
-    let gas_used = charge(600, gas_limit)?;
-    let (a, b) = split_points::<G2_LENGTH>(input).ok_or(PrecompileError::InvalidInput("512 bytes"))?;
-    Ok(PrecompileOutput { gas_used, output: sum::<G2>(a, b)? })
-}
 
 pub(super) fn g1_msm(input: &[u8], gas_limit: u64) -> PrecompileResult {
     const LENGTH: usize = G1_LENGTH + SCALAR_LENGTH;
@@ -109,21 +99,6 @@ fn msm_cost(count: usize, multiplication: u64, discounts: &[u16; 128]) -> u64 {
     (count as u64).saturating_mul(multiplication).saturating_mul(discount.into()) / 1000
 }
 
-/// The two points of an addition.
-fn split_points<const N: usize>(input: &[u8]) -> Option<(&[u8; N], &[u8; N])> {
-    let (a, b) = input.split_first_chunk::<N>()?;
-    Some((a, b.try_into().ok()?))
-}
-
-fn sum<C: Curve>(a: &[u8], b: &[u8]) -> Result<Vec<u8>, PrecompileError> {
-    Ok(match (C::decode(a)?, C::decode(b)?) {
-        (None, None) => vec![0; a.len()],
-        (Some(_), None) => a.to_vec(),
-        (None, Some(_)) => b.to_vec(),
-        (Some(a), Some(b)) => C::encode_sum(a, b),
-    })
-}
-
 /// The points and the scalars of a multi-scalar multiplication, without the terms that are infinity.
 fn decode_terms<C: Curve, const N: usize>(pairs: &[[u8; N]]) -> Result<(Vec<C::Affine>, Vec<u8>), PrecompileError> {
     let mut points = Vec::with_capacity(pairs.len());
@@ -136,4 +111,88 @@ fn decode_terms<C: Curve, const N: usize>(pairs: &[[u8; N]]) -> Result<(Vec<C::A
         }
     }
     Ok((points, scalars))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::add::{g1_add, g2_add};
+    use super::*;
+
+    /// A point of the subgroup.
+    fn point() -> Vec<u8> {
+        map_fp_to_g1(&[0; 64], 5500).expect("a field element").output
+    }
+
+    fn with_scalar(point: &[u8], scalar: u8) -> Vec<u8> {
+        let mut term = point.to_vec();
+        term.resize(G1_LENGTH + SCALAR_LENGTH, 0);
+        term[G1_LENGTH + SCALAR_LENGTH - 1] = scalar;
+        term
+    }
+
+    #[test]
+    fn sums_and_products_agree() {
+        let point = point();
+        let double = g1_add(&[&point[..], &point].concat(), 375).expect("two points").output;
+        let product = g1_msm(&with_scalar(&point, 2), 12_000).expect("one term");
+        assert_eq!((product.gas_used, &product.output), (12_000, &double));
+        // 3 P = P + 2 P, by 1 P + 1 (2 P).
+        let terms = [with_scalar(&point, 1), with_scalar(&double, 1)].concat();
+        let triple = g1_msm(&terms, 22_776).expect("two terms");
+        assert_eq!(triple.gas_used, 22_776);
+        assert_eq!(triple.output, g1_msm(&with_scalar(&point, 3), 12_000).expect("one term").output);
+        let infinity = [0; G1_LENGTH];
+        assert_eq!(g1_msm(&with_scalar(&point, 0), 12_000).expect("one term").output, infinity);
+        assert_eq!(g1_msm(&with_scalar(&infinity, 9), 12_000).expect("one term").output, infinity);
+        assert_eq!(g1_add(&[&infinity[..], &point].concat(), 375).expect("two points").output, point);
+    }
+
+    #[test]
+    fn points_of_order_three_can_be_added() {
+        // T = (0, 2): T + T = (0, -2) = -T, which alone is of no use in a multiplication.
+        let mut t = vec![0; G1_LENGTH];
+        t[G1_LENGTH - 1] = 2;
+        let mut opposite = vec![0; G1_LENGTH];
+        opposite[80..].copy_from_slice(&point::MODULUS);
+        opposite[G1_LENGTH - 1] -= 2;
+        let add = |a: &[u8], b: &[u8]| g1_add(&[a, b].concat(), 375).expect("points of the curve").output;
+        assert_eq!(add(&t, &t), opposite);
+        assert_eq!(add(&t, &opposite), [0; G1_LENGTH]);
+        assert_eq!(add(&t, &[0; G1_LENGTH]), t);
+        // (P + T) + (-P) = T, by way of points that blst decodes.
+        let generator = point();
+        let shifted = add(&generator, &t);
+        let mut negative = generator.clone();
+        let double = add(&generator, &generator);
+        let order_less_one = [&generator[..], &(Scalar::ORDER - 1).to_big_endian()].concat();
+        negative.copy_from_slice(&g1_msm(&order_less_one, 12_000).expect("one term").output);
+        assert_eq!(add(&shifted, &negative), t);
+        assert_eq!(add(&double, &negative), generator);
+        assert!(matches!(g1_msm(&with_scalar(&t, 1), 12_000), Err(PrecompileError::InvalidInput(_))));
+        t[G1_LENGTH - 1] = 3;
+        assert!(matches!(g1_add(&[&t[..], &opposite].concat(), 375), Err(PrecompileError::InvalidInput(_))));
+    }
+
+    #[test]
+    fn prices_and_lengths() {
+        assert_eq!(msm_cost(128, 12_000, &G1_DISCOUNTS), 128 * 12 * 519);
+        assert_eq!(msm_cost(129, 12_000, &G1_DISCOUNTS), 129 * 12 * 519);
+        assert_eq!(msm_cost(3, 22_500, &G2_DISCOUNTS), 3 * 22_500 * 923 / 1000);
+        assert_eq!(g1_add(&[0; 256], 374), Err(PrecompileError::OutOfGas));
+        assert_eq!(g2_add(&[0; 512], 600), Ok(PrecompileOutput { gas_used: 600, output: vec![0; 256] }));
+        let check = pairing_check(&[0; 384], 70_300).expect("a pair of infinities");
+        assert_eq!((check.gas_used, check.output), (70_300, word_of(true)));
+        // No terms and no pairs are errors, unlike in BN254.
+        for (run, lengths) in [
+            (g1_add as fn(&[u8], u64) -> PrecompileResult, [0, 255, 257]),
+            (g2_add, [0, 511, 513]),
+            (g1_msm, [0, 159, 161]),
+            (g2_msm, [0, 287, 289]),
+            (pairing_check, [0, 383, 385]),
+        ] {
+            for length in lengths {
+                assert!(matches!(run(&vec![0; length], 1_000_000), Err(PrecompileError::InvalidInput(_))), "{length}");
+            }
+        }
+    }
 }

@@ -35,14 +35,14 @@ pub(super) fn push_field_element(output: &mut Vec<u8>, value: &[u8]) {
 }
 
 /// A scalar of a multi-scalar multiplication.
-pub(super) struct Scalar;
+pub(in crate::precompile) struct Scalar;
 
 impl Scalar {
     /// The bits that blst reads of each scalar: the whole 32 bytes.
-    pub(super) const BITS: usize = 256;
+    pub(in crate::precompile) const BITS: usize = 256;
 
     /// The order of the groups.
-    const ORDER: U256 =
+    pub(in crate::precompile) const ORDER: U256 =
         U256([0xffff_ffff_0000_0001, 0x53bd_a402_fffe_5bfe, 0x3339_d808_09a1_d805, 0x73ed_a753_299d_7d48]);
 
     /// The word modulo the order. EIP-2537 takes any word; points of the subgroup have that order.
@@ -61,13 +61,8 @@ pub(super) trait Curve {
     type Affine: Copy;
     type Projective;
 
-    /// The point of the curve in `bytes`; `None` is infinity.
-    fn decode(bytes: &[u8]) -> Result<Option<Self::Affine>, PrecompileError>;
-
-    /// As [`Curve::decode`], for points of the subgroup only.
+    /// The point of the subgroup in `bytes`; `None` is infinity.
     fn decode_in_subgroup(bytes: &[u8]) -> Result<Option<Self::Affine>, PrecompileError>;
-
-    fn encode_sum(a: Self::Affine, b: Self::Affine) -> Vec<u8>;
 
     fn encode_projective(point: Self::Projective) -> Vec<u8>;
 }
@@ -114,10 +109,6 @@ macro_rules! curve {
             type Affine = $affine;
             type Projective = $projective;
 
-            fn decode(bytes: &[u8]) -> Result<Option<$affine>, PrecompileError> {
-                Ok(Self::public_key(bytes)?.map(<$affine>::from))
-            }
-
             fn decode_in_subgroup(bytes: &[u8]) -> Result<Option<$affine>, PrecompileError> {
                 match Self::public_key(bytes)? {
                     None => Ok(None),
@@ -126,12 +117,6 @@ macro_rules! curve {
                         Err(_) => Err(OUTSIDE),
                     },
                 }
-            }
-
-            fn encode_sum(a: $affine, b: $affine) -> Vec<u8> {
-                let mut sum = $variant::AggregatePublicKey::from_public_key(&a.into());
-                sum.add_aggregate(&$variant::AggregatePublicKey::from_public_key(&b.into()));
-                Self::encode(&sum.to_public_key())
             }
 
             fn encode_projective(point: $projective) -> Vec<u8> {

@@ -1,0 +1,111 @@
+//! What the benchmarks share: the two executors on equal terms, clocks, and facts about the machine.
+
+pub mod facts;
+pub mod peer;
+
+#[path = "../../tests/support/mod.rs"]
+pub mod oracle;
+
+use isolane::cpu::{Available, Machine};
+use isolane::load::workload::{self, Workload};
+use oracle::revm_oracle::{Reasons, RevmOracle};
+use std::error::Error;
+use std::hint::black_box;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Gas and blob gas of a block without limit: workloads are not blocks.
+pub const UNLIMITED: Available = Available { gas: u64::MAX, blob_gas: u64::MAX };
+
+/// What a pass over a batch did; equal for both executors, or they did not do the same work.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    pub gas: u64,
+    pub logs: u64,
+    pub output_bytes: u64,
+    pub successes: u64,
+}
+
+impl std::ops::AddAssign for Totals {
+    fn add_assign(&mut self, other: Self) {
+        self.gas += other.gas;
+        self.logs += other.logs;
+        self.output_bytes += other.output_bytes;
+        self.successes += other.successes;
+    }
+}
+
+/// Runs every transaction of a range from the same pre-state on isolane.
+pub fn run_isolane(machine: &mut Machine, transactions: &[isolane::spec::Transaction]) -> Totals {
+    let mut totals = Totals::default();
+    for transaction in transactions {
+        machine.rewind();
+        let outcome = machine.transact(transaction, UNLIMITED).expect("the state is complete");
+        totals += Totals {
+            gas: outcome.gas_used,
+            logs: outcome.logs.len() as u64,
+            output_bytes: outcome.output.len() as u64,
+            successes: u64::from(outcome.status.is_success()),
+        };
+        black_box(outcome);
+    }
+    totals
+}
+
+/// The workload files to run: those of `testdata/workloads` and of the folder that `ISOLANE_WORKLOADS` names; of two
+/// files with one name, the latter.
+pub fn workload_files() -> Result<Vec<PathBuf>, Box<dyn Error>> {
+    let mut files: Vec<PathBuf> = Vec::new();
+    let bundled = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("testdata/workloads");
+    if bundled.is_dir() {
+        files.extend(workload::files_in(&bundled)?);
+    }
+    if let Some(folder) = std::env::var_os("ISOLANE_WORKLOADS") {
+        for file in workload::files_in(&PathBuf::from(folder))? {
+            files.retain(|other| other.file_name() != file.file_name());
+            files.push(file);
+        }
+    }
+    if files.is_empty() {
+        return Err("no workloads: testdata/workloads has none; set ISOLANE_WORKLOADS to a folder of them".into());
+    }
+    files.sort_by(|a, b| a.file_name().cmp(&b.file_name()));
+    Ok(files)
+}
+
+/// Executes each transaction on both and compares the outcomes in full; returns the instructions of the whole batch.
+pub fn verify(workload: &Workload) -> Result<u64, Box<dyn Error>> {
+    let environment = workload.environment();
+    let mut machine = Machine::new(environment.clone());
+    let mut steps = 0;
+    for (index, transaction) in workload.transactions.iter().enumerate() {
+        machine.rewind();
+        let outcome = machine.transact(transaction, UNLIMITED)?;
+        let judgement = RevmOracle::new(&environment)?.transact(transaction, UNLIMITED)?;
+        let differences = judgement.differences(&outcome, Reasons::Compared);
+        if !differences.is_empty() {
+            return Err(format!(
+                "{}: transaction {index} differs from revm, nothing was timed: {}",
+                workload.name,
+                differences.join("; ")
+            )
+            .into());
+        }
+        steps += outcome.steps;
+    }
+    Ok(steps)
+}
+
+/// CPU time of the calling thread.
+pub fn thread_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or_default())
+}
+
+/// A number from the environment, or the default.
+pub fn setting(name: &str, default: usize) -> Result<usize, Box<dyn Error>> {
+    match std::env::var(name) {
+        Ok(text) => text.parse().map_err(|_| format!("{name}: expected a number, got {text:?}").into()),
+        Err(_) => Ok(default),
+    }
+}

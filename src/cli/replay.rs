@@ -1,0 +1,193 @@
+//! `isolane replay`.
+
+use super::{CliError, Exit};
+use crate::replay::{Inputs, Options};
+use crate::report::{InputReport, Summary};
+use crate::{replay, report};
+use clap::{Args, ValueEnum};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::io::{IsTerminal as _, Write};
+use std::path::{Path, PathBuf};
+
+const EXAMPLES: &str = "\
+Examples:
+  isolane replay testdata/blocks              every pack under the folder
+  isolane replay 1-20852412.json.zst witness/ a pack, and a folder that may have its witness
+  isolane replay blocks/ --json > out.jsonl   one JSON line a block (schema isolane-replay/1), and a summary
+  isolane replay blocks/ --out receipts.jsonl --threads 4
+
+Packs are evm-block-replay/1 or evm-tx-replay/1 (JSON, usually .json.zst). A witness file beside them, named
+<chain id>-<number>.witness.json.zst, is used for the block of that number: its state root is then verified.";
+
+/// Which backend executes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum BackendChoice {
+    /// The fastest that is there.
+    #[default]
+    Auto,
+    /// The reference interpreter on all processors.
+    Cpu,
+}
+
+/// `isolane replay`.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Arguments {
+    /// Packs, or folders with packs and witnesses.
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<PathBuf>,
+    /// Print JSON Lines instead of a table.
+    #[arg(long)]
+    json: bool,
+    /// Write the receipts of all blocks to this file, as JSON Lines.
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Worker threads [default: one a processor].
+    #[arg(long, value_name = "N", env = "ISOLANE_THREADS", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: Option<u16>,
+    /// No progress; only problems and results.
+    #[arg(short, long, conflicts_with = "verbose")]
+    quiet: bool,
+    /// Say what happens with each file.
+    #[arg(short, long)]
+    verbose: bool,
+    /// What executes.
+    #[arg(long, value_enum, default_value_t, env = "ISOLANE_BACKEND")]
+    backend: BackendChoice,
+    /// The schedule of a chain that is not built in (JSON: a genesis file or its `config` object).
+    #[arg(long, value_name = "FILE")]
+    chain_config: Option<PathBuf>,
+}
+
+/// Runs it.
+pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
+    let inputs = replay::find(&arguments.paths)?;
+    let chain = arguments.chain_config.as_deref().map(read_chain).transpose()?;
+    let options =
+        Options { threads: arguments.threads.map_or(0, usize::from), keep_receipts: arguments.out.is_some(), chain };
+    let out = arguments.out.as_deref().map(Output::create).transpose()?;
+    let mut printer = Printer::new(arguments, &inputs, out);
+    // Both backends are the same as long as there is one; the choice is kept so that scripts can pin it.
+    let (BackendChoice::Auto | BackendChoice::Cpu) = arguments.backend;
+    let summary = replay::replay(&inputs, &options, |report| printer.report(&report))
+        .map_err(|error| CliError::usage(format!("cannot start the worker threads: {error}: use fewer --threads")))?;
+    printer.finish(&summary)?;
+    Ok(match summary.exit_code() {
+        0 => Exit::Match,
+        1 => Exit::Mismatch,
+        _ => Exit::Usage,
+    })
+}
+
+fn read_chain(path: &Path) -> Result<crate::chain::ChainSpec, CliError> {
+    let name = path.display();
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| CliError::usage(format!("{name}: cannot read it: {error}: check --chain-config")))?;
+    crate::chain::ChainSpec::from_config_json(&text).map_err(|error| CliError::usage(format!("{name}: {error}")))
+}
+
+/// A file that appears whole or not at all.
+struct Output {
+    file: tempfile::NamedTempFile,
+    path: PathBuf,
+}
+
+impl Output {
+    fn create(path: &Path) -> Result<Self, CliError> {
+        let folder = match path.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
+        };
+        let file =
+            tempfile::Builder::new().prefix(".isolane-").suffix(".tmp").tempfile_in(folder).map_err(|error| {
+                CliError::usage(format!("{}: cannot write it: {error}: check --out", path.display()))
+            })?;
+        Ok(Self { file, path: path.to_owned() })
+    }
+
+    fn keep(self) -> std::io::Result<()> {
+        self.file.as_file().sync_all()?;
+        self.file.persist(&self.path).map(|_| ()).map_err(|error| error.error)
+    }
+}
+
+/// Results go to standard output, progress and problems to standard error.
+struct Printer {
+    json: bool,
+    verbose: bool,
+    bar: ProgressBar,
+    out: Option<Output>,
+    /// The first failure of writing: reported once, at the end.
+    failure: Option<String>,
+}
+
+impl Printer {
+    fn new(arguments: &Arguments, inputs: &Inputs, out: Option<Output>) -> Self {
+        let visible = !arguments.quiet && std::io::stderr().is_terminal();
+        let target = if visible { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        let bar = ProgressBar::with_draw_target(Some(inputs.packs.len() as u64), target);
+        if let Ok(style) = ProgressStyle::with_template("{bar:32} {pos}/{len} packs, {elapsed}, {msg}") {
+            bar.set_style(style);
+        }
+        if arguments.verbose {
+            let (packs, witnesses) = (inputs.packs.len(), inputs.witnesses.len());
+            eprintln!("found {packs} packs and {witnesses} witnesses; {} other files", inputs.ignored.len());
+            for file in &inputs.ignored {
+                eprintln!("not a pack by its name: {}", file.display());
+            }
+        }
+        Self { json: arguments.json, verbose: arguments.verbose, bar, out, failure: None }
+    }
+
+    fn report(&mut self, input: &InputReport) {
+        let lines = match input.problem() {
+            Some(problem) => Some(problem),
+            None if self.verbose => Some(format!(
+                "match: {}: {} transactions, {} gas, {:.0} Mgas/s, state from {}",
+                input.file,
+                input.transactions,
+                input.gas_used,
+                report::mgas_per_second(input.gas_used, input.times.execute),
+                input.state.name()
+            )),
+            None => None,
+        };
+        if let Some(line) = lines {
+            self.bar.suspend(|| eprintln!("{line}"));
+        }
+        if self.json {
+            self.print(&report::block_line(input));
+        }
+        if let Some(out) = &mut self.out {
+            let written = report::receipts_lines(input)
+                .map_err(std::io::Error::other)
+                .and_then(|lines| out.file.write_all(lines.as_bytes()));
+            if let Err(error) = written {
+                let path = out.path.display();
+                self.failure.get_or_insert_with(|| format!("{path}: cannot write it: {error}: is the disk full?"));
+            }
+        }
+        self.bar.inc(1);
+    }
+
+    fn print(&mut self, line: &str) {
+        if let Err(error) = writeln!(std::io::stdout(), "{line}") {
+            self.failure.get_or_insert_with(|| format!("cannot write to standard output: {error}"));
+        }
+    }
+
+    fn finish(mut self, summary: &Summary) -> Result<(), CliError> {
+        self.bar.finish_and_clear();
+        let text = if self.json { report::summary_line(summary) } else { report::render(summary) };
+        self.print(&text);
+        if let Some(out) = self.out.take()
+            && self.failure.is_none()
+        {
+            let path = out.path.display().to_string();
+            if let Err(error) = out.keep() {
+                self.failure = Some(format!("{path}: cannot write it: {error}"));
+            }
+        }
+        self.failure.map_or(Ok(()), |failure| Err(CliError::usage(failure)))
+    }
+}

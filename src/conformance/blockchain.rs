@@ -1,0 +1,331 @@
+//! Blockchain tests: blocks arrive in the fixture's order and are decoded, validated and executed on the state of their
+//! parent, whichever branch that is on.
+
+use super::machine::with_machine;
+use super::runner::Place;
+use super::state::{compare_receipt, compare_states};
+use super::{Differences, Verdict, is_expected};
+use crate::block::{
+    Ancestor, BlockError, BlockInput, BlockResult, DecodedBlock, InvalidHeader, Mismatch, Parent, StateRoots,
+    block_context, decode_block, execute_block_with_roots, validate_header, validate_ommers, verify_body,
+    verify_length, verify_result,
+};
+use crate::chain::ChainSpec;
+use crate::convert::{from_b256, from_word};
+use crate::load::fixtures::Test;
+use crate::load::fixtures::blockchain_test::{BlockContent, BlockchainTest, PostState, TestBlock};
+use crate::load::json::JsonError;
+use crate::load::transaction::recover_into;
+use crate::trie::state_root;
+use alloy_consensus::Header;
+use isolane_spec::{AccountDiff, Environment, H256, MemoryState, Rules, U256};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// BLOCKHASH reaches this far back.
+const BLOCK_HASHES: u64 = 256;
+/// Ancestors whose ommers count: see [`validate_ommers`].
+const ANCESTORS: usize = 7;
+
+pub(super) fn run(test: &Test<'_, '_>, place: Place<'_>) {
+    let read = match BlockchainTest::read(test.json) {
+        Ok(read) => read,
+        Err(error) => return place.malformed(&test.name, &error),
+    };
+    let name = format!("{} [{}]", test.name, read.network);
+    place.case(&name, &read.network, || match chain_of(&read) {
+        Err(error) => Verdict::Malformed(error.at(&test.name)),
+        Ok(chain) => run_case(&name, &read, chain),
+    });
+}
+
+fn chain_of(test: &BlockchainTest) -> Result<ChainSpec, JsonError> {
+    let mut chain = ChainSpec::from_network(&test.network)
+        .map_err(|error| JsonError::new("a network", error.to_string()).at("network"))?;
+    chain.chain_id = test.config.chain_id.unwrap_or(1);
+    for (name, schedule) in &test.config.blob_schedule {
+        let fork = name.parse().map_err(|_| JsonError::new("a fork", name.clone()).at("blobSchedule").at("config"))?;
+        chain.blob_schedules.insert(fork, *schedule);
+    }
+    Ok(chain)
+}
+
+/// A block that was found valid.
+struct Imported {
+    header: Header,
+    hash: H256,
+    ommers: Vec<H256>,
+    total_difficulty: U256,
+    /// The state after it, with the hashes that BLOCKHASH in its children can ask for.
+    state: Arc<MemoryState>,
+}
+
+/// Why a block was refused.
+struct Refusal {
+    /// The names that fixtures have for the reason; none where it is no rule of the protocol.
+    names: Vec<&'static str>,
+    problem: String,
+}
+
+impl Refusal {
+    fn new(names: &[&'static str], problem: impl ToString) -> Self {
+        Self { names: names.to_vec(), problem: problem.to_string() }
+    }
+}
+
+struct Chain<'a> {
+    name: &'a str,
+    chain: ChainSpec,
+    blocks: HashMap<H256, Imported>,
+    head: H256,
+}
+
+fn run_case(name: &str, test: &BlockchainTest, chain: ChainSpec) -> Verdict {
+    let mut differences = Differences::default();
+    let (genesis, hash) = &test.genesis;
+    check_genesis(test, &mut differences);
+    let mut state = test.pre.clone();
+    state.block_hashes.insert(genesis.number, *hash);
+    let root = Imported {
+        header: genesis.clone(),
+        hash: *hash,
+        ommers: Vec::new(),
+        total_difficulty: from_word(genesis.difficulty),
+        state: Arc::new(state),
+    };
+    let mut chain = Chain { name, chain, blocks: HashMap::from([(*hash, root)]), head: *hash };
+    let mut unchecked = genesis.block_access_list_hash.is_some();
+    for (index, block) in test.blocks.iter().enumerate() {
+        unchecked |= block.content.as_ref().is_some_and(|content| content.has_access_list);
+        let problem = check_block(&mut chain, index, block, &mut differences);
+        if problem.is_err() {
+            break;
+        }
+    }
+    differences.check("lastblockhash", test.last_block_hash, chain.head);
+    if let Some(head) = chain.blocks.get(&test.last_block_hash) {
+        match &test.post {
+            PostState::Root(root) => differences.check("postStateHash", *root, state_root(&head.state)),
+            PostState::Accounts(accounts) => compare_states(accounts, &head.state, &mut differences),
+        }
+    }
+    match differences.verdict() {
+        Verdict::Passed if unchecked => {
+            Verdict::Unchecked("the block access lists of EIP-7928, which isolane does not compute".into())
+        }
+        verdict => verdict,
+    }
+}
+
+fn check_genesis(test: &BlockchainTest, differences: &mut Differences) {
+    let (header, hash) = &test.genesis;
+    differences.check("genesis hash", *hash, from_b256(header.hash_slow()));
+    differences.check("genesis state root", from_b256(header.state_root), state_root(&test.pre));
+    let Some(rlp) = &test.genesis_rlp else { return };
+    match decode_block(rlp) {
+        Err(error) => differences.push("genesisRLP", "a block", error),
+        Ok(block) if block.header != *header => {
+            differences.push("genesisRLP header", format!("{header:?}"), format!("{:?}", block.header));
+        }
+        Ok(block) => {
+            differences.check("genesisRLP transactions", 0, block.transactions.len());
+            differences.check("genesisRLP ommers", 0, block.ommers.len());
+            if let Err(error) = verify_body(&block) {
+                differences.push("genesisRLP", "what its header commits to", error);
+            }
+        }
+    }
+}
+
+/// `Err` where what follows would only repeat the difference.
+fn check_block(
+    chain: &mut Chain<'_>,
+    index: usize,
+    block: &TestBlock,
+    differences: &mut Differences,
+) -> Result<(), ()> {
+    let at = format!("blocks[{index}]");
+    let decoded = decode_block(&block.rlp);
+    if let (Ok(decoded), Some(content)) = (&decoded, &block.content) {
+        check_content(&at, content, decoded, differences);
+    }
+    let imported = decoded
+        .map_err(|error| Refusal::new(error.exception_names(), error))
+        .and_then(|decoded| import(chain, decoded, block.content.as_ref(), &at, differences));
+    let reasons: Vec<_> = block.exceptions.iter().map(|(_, reason)| reason.as_str()).collect();
+    match imported {
+        Ok(()) if !block.invalid => Ok(()),
+        Ok(()) => {
+            let expected = if reasons.is_empty() { "an invalid block".to_owned() } else { reasons.join(", ") };
+            differences.push(at, expected, "a valid block");
+            Err(())
+        }
+        Err(refusal) if !block.invalid => {
+            differences.push(at, "a valid block", refusal.problem);
+            Err(())
+        }
+        // The fixture says only that the block is invalid, or says why: any of its names must be ours.
+        Err(refusal) => {
+            let known = !refusal.names.is_empty();
+            let as_expected = reasons.iter().any(|reason| is_expected(reason, &refusal.names));
+            if !known || !(reasons.is_empty() || as_expected) {
+                differences.push(at, reasons.join(", "), refusal.problem);
+            }
+            Ok(())
+        }
+    }
+}
+
+/// Compares the decoded block with what the fixture says it holds.
+fn check_content(at: &str, content: &BlockContent, decoded: &DecodedBlock, differences: &mut Differences) {
+    differences.check(&format!("{at} header"), &content.header.0, &decoded.header);
+    differences.check(&format!("{at} hash"), content.header.1, decoded.hash);
+    differences.check(&format!("{at} transactions"), content.transactions.len(), decoded.transactions.len());
+    for (index, ((expected, _), got)) in content.transactions.iter().zip(&decoded.transactions).enumerate() {
+        let at = format!("{at} transaction {index}");
+        differences.check(&format!("{at} bytes"), hex::encode(&expected.encoded), hex::encode(&got.encoded));
+        differences.check(&format!("{at} fields"), &expected.transaction, &got.transaction);
+    }
+    let ommers: Vec<_> = content.ommers.iter().map(|(header, _)| header).collect();
+    differences.check(&format!("{at} ommers"), ommers, decoded.ommers.iter().collect());
+    let hashes: Vec<_> = content.ommers.iter().map(|(_, hash)| *hash).collect();
+    let got: Vec<_> = decoded.ommers.iter().map(|ommer| from_b256(ommer.hash_slow())).collect();
+    differences.check(&format!("{at} ommer hashes"), hashes, got);
+    // A missing list says nothing: old fixtures leave empty ones out.
+    if content.withdrawals.is_some() {
+        differences.check(&format!("{at} withdrawals"), &content.withdrawals, &decoded.withdrawals);
+    }
+}
+
+/// Validates and executes a block and adds it to the chain.
+fn import(
+    chain: &mut Chain<'_>,
+    mut block: DecodedBlock,
+    content: Option<&BlockContent>,
+    at: &str,
+    differences: &mut Differences,
+) -> Result<(), Refusal> {
+    let parent_hash = from_b256(block.header.parent_hash);
+    let parent = chain.blocks.get(&parent_hash).ok_or_else(|| {
+        let unknown = InvalidHeader::ParentHash { expected: chain.head, got: parent_hash };
+        Refusal::new(unknown.exception_names(), format!("unknown parent {parent_hash:?}"))
+    })?;
+    let invalid_header = |error: InvalidHeader| Refusal::new(error.exception_names(), error);
+    let mismatch = |error: Mismatch| Refusal::new(error.exception_names(), error);
+    let of_parent =
+        Parent { header: &parent.header, hash: parent.hash, total_difficulty: Some(parent.total_difficulty) };
+    let rules = validate_header(&block.header, &of_parent, &chain.chain).map_err(invalid_header)?;
+    verify_length(block.length, &rules).map_err(invalid_header)?;
+    verify_body(&block).map_err(mismatch)?;
+    check_ommers(chain, parent, &block)?;
+    recover_into(&mut block.transactions, rules.fork)
+        .map_err(|(index, error)| Refusal::new(error.exception_names(), format!("transaction {index}: {error}")))?;
+    let (result, state) = execute(chain, parent, &block, rules)?;
+    verify_result(&block.header, &result).map_err(mismatch)?;
+    Mismatch::check_state_root(&block.header, state_root(&state)).map_err(mismatch)?;
+    if let Some(content) = content {
+        check_execution(at, content, &block, &result, differences);
+    }
+    let total_difficulty = parent.total_difficulty.saturating_add(from_word(block.header.difficulty));
+    chain.add(block, total_difficulty, state);
+    Ok(())
+}
+
+fn check_ommers(chain: &Chain<'_>, parent: &Imported, block: &DecodedBlock) -> Result<(), Refusal> {
+    if block.ommers.is_empty() {
+        return Ok(());
+    }
+    let mut ancestors = Vec::with_capacity(ANCESTORS);
+    let mut next = Some(parent);
+    while let Some(ancestor) = next.filter(|_| ancestors.len() < ANCESTORS) {
+        ancestors.push(Ancestor {
+            header: &ancestor.header,
+            hash: ancestor.hash,
+            ommers: &ancestor.ommers,
+            total_difficulty: Some(ancestor.total_difficulty),
+        });
+        next = chain.blocks.get(&from_b256(ancestor.header.parent_hash));
+    }
+    validate_ommers(&block.header, &block.ommers, &ancestors, &chain.chain)
+        .map_err(|error| Refusal::new(error.exception_names(), error))
+}
+
+fn execute(
+    chain: &Chain<'_>,
+    parent: &Imported,
+    block: &DecodedBlock,
+    rules: Rules,
+) -> Result<(BlockResult, MemoryState), Refusal> {
+    let id = format!("{} block {}", chain.name, block.header.number);
+    let environment = Environment::new(id, rules, block_context(&block.header, &rules), parent.state.clone());
+    let input = BlockInput::of(block, &chain.chain, &rules);
+    let mut roots = Roots(parent.state.as_ref().clone());
+    let result = with_machine(environment, |machine| execute_block_with_roots(machine, &input, Some(&mut roots)))
+        .map_err(|error: BlockError| Refusal::new(error.exception_names(), error))?;
+    let mut state = parent.state.as_ref().clone();
+    state.apply(&result.diff);
+    state.block_hashes.insert(block.header.number, block.hash);
+    if let Some(old) = block.header.number.checked_sub(BLOCK_HASHES) {
+        state.block_hashes.remove(&old);
+    }
+    Ok((result, state))
+}
+
+/// What only the execution shows.
+fn check_execution(
+    at: &str,
+    content: &BlockContent,
+    block: &DecodedBlock,
+    result: &BlockResult,
+    differences: &mut Differences,
+) {
+    for (index, ((_, sender), got)) in content.transactions.iter().zip(&block.transactions).enumerate() {
+        if let Some(sender) = sender {
+            differences.check(&format!("{at} transaction {index} sender"), *sender, got.transaction.sender);
+        }
+    }
+    let Some(receipts) = &content.receipts else { return };
+    differences.check(&format!("{at} receipts"), receipts.len(), result.receipts.len());
+    let computed = result.receipts.iter().zip(&result.outcomes).zip(&block.transactions);
+    for (index, (expected, ((receipt, outcome), transaction))) in receipts.iter().zip(computed).enumerate() {
+        let name = format!("{at} receipt {index}");
+        compare_receipt(&name, expected, receipt, &outcome.logs, differences);
+        differences.check(&format!("{name}.transactionHash"), expected.transaction_hash, transaction.hash);
+    }
+}
+
+impl Chain<'_> {
+    /// Adds a valid block. The head is the block of the greatest total difficulty, first come first; blocks of proof of
+    /// stake add none, and the last of them leads.
+    fn add(&mut self, block: DecodedBlock, total_difficulty: U256, state: MemoryState) {
+        let leads = self.blocks.get(&self.head).is_none_or(|head| {
+            total_difficulty > head.total_difficulty
+                || (block.header.difficulty.is_zero() && total_difficulty == head.total_difficulty)
+        });
+        if leads {
+            self.head = block.hash;
+        }
+        let imported = Imported {
+            ommers: block.ommers.iter().map(|ommer| from_b256(ommer.hash_slow())).collect(),
+            header: block.header,
+            hash: block.hash,
+            total_difficulty,
+            state: Arc::new(state),
+        };
+        self.blocks.insert(imported.hash, imported);
+    }
+}
+
+/// State roots between transactions, for receipts before Byzantium.
+struct Roots(MemoryState);
+
+impl StateRoots for Roots {
+    fn apply(&mut self, diff: &[AccountDiff]) -> Result<(), String> {
+        self.0.apply(diff);
+        Ok(())
+    }
+
+    fn root(&mut self) -> Result<H256, String> {
+        Ok(state_root(&self.0))
+    }
+}

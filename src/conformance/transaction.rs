@@ -1,0 +1,96 @@
+//! Transaction tests: bytes to a transaction, its signature, and the rules that need no state.
+
+use super::machine::with_machine;
+use super::runner::Place;
+use super::{Differences, Verdict, is_expected};
+use crate::block::{GAS_PER_BLOB, transaction_exception_names};
+use crate::load::fixtures::Test;
+use crate::load::fixtures::transaction_test::{TransactionTest, TransactionTestResult};
+use crate::load::json::JsonError;
+use crate::load::transaction::decode_transaction;
+use isolane_cpu::Available;
+use isolane_spec::{
+    AccountInfo, BlockContext, Bytes, Environment, Fork, H256, InvalidTransaction, MemoryState, Rules, Status,
+    Transaction, U256,
+};
+use std::sync::Arc;
+
+/// Transaction tests are for mainnet.
+const CHAIN_ID: u64 = 1;
+
+pub(super) fn run(test: &Test<'_, '_>, place: Place<'_>) {
+    let read = match TransactionTest::read(test.json) {
+        Ok(read) => read,
+        Err(error) => return place.malformed(&test.name, &error),
+    };
+    for (fork, result) in &read.results {
+        place.case(&format!("{} [{fork}]", test.name), fork, || match fork.parse::<Fork>() {
+            Err(error) => Verdict::Malformed(JsonError::new("a fork", error.to_string()).at("result").at(&test.name)),
+            Ok(fork) => run_case(&read.txbytes, fork, result),
+        });
+    }
+}
+
+struct Valid {
+    hash: H256,
+    transaction: Transaction,
+    intrinsic_gas: u64,
+}
+
+type Refusal = (Vec<&'static str>, String);
+
+fn run_case(bytes: &Bytes, fork: Fork, expected: &TransactionTestResult) -> Verdict {
+    let mut differences = Differences::default();
+    match (&expected.verdict, check(bytes, fork)) {
+        (Ok(expected_transaction), Ok(valid)) => {
+            differences.check("hash", expected_transaction.hash, valid.hash);
+            differences.check("sender", expected_transaction.sender, valid.transaction.sender);
+            differences.check("intrinsicGas", expected.intrinsic_gas, valid.intrinsic_gas);
+        }
+        (Ok(_), Err((_, problem))) => differences.push("result", "a valid transaction", problem),
+        (Err(exception), Ok(_)) => differences.push("result", exception, "a valid transaction"),
+        (Err(exception), Err((names, problem))) if !is_expected(exception, &names) => {
+            differences.push("exception", exception, problem);
+        }
+        (Err(_), Err(_)) => {}
+    }
+    differences.verdict()
+}
+
+fn check(bytes: &Bytes, fork: Fork) -> Result<Valid, Refusal> {
+    let signed = decode_transaction(bytes).map_err(|error| (error.exception_names().to_vec(), error.to_string()))?;
+    let sender = signed.recover_sender(fork).map_err(|error| (error.exception_names().to_vec(), error.to_string()))?;
+    let transaction = Transaction { sender, ..signed.transaction.clone() };
+    match transact(&transaction, fork) {
+        Some(reason) => Err((transaction_exception_names(&reason).to_vec(), reason.to_string())),
+        None => Ok(Valid { hash: signed.hash, intrinsic_gas: intrinsic_gas(&transaction, fork), transaction }),
+    }
+}
+
+/// Runs the transaction where every rule that depends on state holds: the sender can pay, its nonce fits, the block has
+/// room and no base fee.
+fn transact(transaction: &Transaction, fork: Fork) -> Option<InvalidTransaction> {
+    let mut state = MemoryState::default();
+    let info = AccountInfo { nonce: transaction.nonce, balance: U256::MAX, ..AccountInfo::default() };
+    state.insert(transaction.sender, info, Bytes::new(), []);
+    let rules = Rules::new(fork, CHAIN_ID);
+    let block = BlockContext { gas_limit: u64::MAX, blob_base_fee: U256::one(), ..BlockContext::default() };
+    let available = Available { gas: u64::MAX, blob_gas: rules.blob_schedule.max * GAS_PER_BLOB };
+    let environment = Environment::new("transaction test", rules, block, Arc::new(state));
+    // Only the validation is of interest: with no gas beyond the intrinsic, nothing runs for long.
+    match with_machine(environment, |machine| machine.transact(transaction, available)) {
+        Ok(outcome) => match outcome.status {
+            Status::Rejected(reason) => Some(reason),
+            _ => None,
+        },
+        Err(_) => None,
+    }
+}
+
+/// The intrinsic gas is what a transaction without any gas is told to be short of.
+fn intrinsic_gas(transaction: &Transaction, fork: Fork) -> u64 {
+    match transact(&Transaction { gas_limit: 0, ..transaction.clone() }, fork) {
+        Some(InvalidTransaction::IntrinsicGasTooLow { required, .. }) => required,
+        _ => 0,
+    }
+}

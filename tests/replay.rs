@@ -1,0 +1,54 @@
+//! Replays recorded blocks: the bundled ones, and those of the folder that ISOLANE_BLOCKS names.
+
+use isolane::replay::{Options, find, replay};
+use isolane::report::{InputReport, Summary, Verdict, render};
+use std::path::{Path, PathBuf};
+
+fn replay_all(folder: &Path) -> (Vec<InputReport>, Summary) {
+    let inputs = find(&[folder.to_owned()]).unwrap_or_else(|error| panic!("{error}"));
+    let mut reports = Vec::new();
+    let summary = replay(&inputs, &Options::default(), |report| reports.push(report)).expect("threads");
+    println!("{}\n{}", folder.display(), render(&summary));
+    assert_eq!(reports.len(), inputs.packs.len(), "every pack has a report");
+    let problems: Vec<String> = reports.iter().filter_map(InputReport::problem).collect();
+    assert!(problems.is_empty(), "{} packs do not match:\n{}", problems.len(), problems.join("\n"));
+    assert_eq!(summary.exit_code(), 0);
+    (reports, summary)
+}
+
+#[test]
+fn bundled_blocks_are_verified_to_the_state_root() {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("testdata/blocks");
+    let (reports, summary) = replay_all(&folder);
+    assert!(summary.total.blocks > 0 && summary.total.transactions > 0, "the bundled packs hold blocks");
+    for report in &reports {
+        assert!(matches!(report.verdict, Verdict::Match), "{}", report.file);
+        assert_eq!(report.checks.gas_used, Some(true), "{}", report.file);
+        assert_eq!(report.checks.receipts_root, Some(true), "{}", report.file);
+        assert_eq!(report.checks.logs_bloom, Some(true), "{}", report.file);
+        assert_eq!(report.checks.transactions_root, Some(true), "{}", report.file);
+        assert_eq!(report.checks.state_root, Some(true), "{}: the bundled packs hold their whole state", report.file);
+    }
+}
+
+#[test]
+fn blocks_of_the_named_folder_are_verified() {
+    let Some(folder) = std::env::var_os("ISOLANE_BLOCKS") else {
+        println!("ISOLANE_BLOCKS is not set: only the bundled blocks are replayed");
+        return;
+    };
+    let (_, summary) = replay_all(Path::new(&folder));
+    let total = summary.total;
+    assert_eq!(total.gas_used, total.blocks + total.singles, "gas used is verified everywhere");
+    println!(
+        "{} blocks, {} single transactions, {} transactions, {} gas; receipts roots {}, state roots {} by witness and {} by \
+         complete pre-state",
+        total.blocks,
+        total.singles,
+        total.transactions,
+        total.gas,
+        total.receipts_root,
+        total.state_by_witness,
+        total.state_by_complete
+    );
+}
