@@ -16,8 +16,11 @@ fn bundled() -> String {
         .filter_map(|path| String::from_utf8(isolane::load::typed::read(path).ok()?).ok())
         .find(|text| {
             let pack: Value = serde_json::from_str(text).expect("JSON");
-            let transactions = pack["block"]["transactions"].as_array().map_or(0, Vec::len);
-            pack["prestateComplete"] == true && (1..200).contains(&transactions) && pack["receipts"].is_array()
+            let has_storage = |account: &Value| account["storage"].as_object().is_some_and(|slots| !slots.is_empty());
+            pack["prestateComplete"] == true
+                && pack["block"]["transactions"].as_array().is_some_and(|list| !list.is_empty())
+                && pack["receipts"].is_array()
+                && pack["prestate"].as_object().is_some_and(|accounts| accounts.values().any(has_storage))
         })
         .expect("a bundled pack with transactions, receipts and its whole state")
 }

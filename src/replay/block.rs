@@ -229,7 +229,8 @@ pub fn replay(
     input.ommers = &ommers;
     input.missing_ommers = usize::try_from(pack.ommers_missing).unwrap_or(usize::MAX);
     input.withdrawals = withdrawals.as_deref();
-    if pack.block.difficulty.0 < U256::from(MINIMUM_DIFFICULTY) {
+    // A complete pre-state is made for the execution specs, which reward by the fork alone.
+    if source != StateSource::Complete && pack.block.difficulty.0 < U256::from(MINIMUM_DIFFICULTY) {
         input.reward = U256::zero();
     }
     if source == StateSource::Partial {
