@@ -368,6 +368,8 @@ impl RevmOracle {
             status,
             gas_used: gas.tx_gas_used(),
             gas_refunded: gas.final_refunded(),
+            block_gas_used: gas.tx_gas_used(),
+            state_gas_used: 0,
             output: output.0,
             created,
             logs,
