@@ -138,6 +138,9 @@ fn mistyped_fields() {
     bad["fork"] = json!("Atlantis");
     expect(&run_json(&bad), 2, &["fork", "unsupported fork \"Atlantis\""]);
     let mut bad = pack();
+    bad.as_object_mut().expect("a pack").remove("fork");
+    expect(&run_json(&bad), 2, &["fork", "the schedule of chain 31337 is not known", "--chain-config"]);
+    let mut bad = pack();
     bad["format"] = json!("evm-block-replay/9");
     expect(&run_json(&bad), 2, &["format", "evm-block-replay/1", "evm-block-replay/9"]);
 }

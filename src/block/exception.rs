@@ -70,7 +70,11 @@ pub const fn transaction_exception_names(reason: &InvalidTransaction) -> Names {
             "TR_FeeCapLessThanBlocksORGasLimitReached",
             "TransactionException.INSUFFICIENT_MAX_FEE_PER_GAS",
         ],
-        I::PriorityFeeAboveFeeCap => &["TR_TipGtFeeCap", "TransactionException.PRIORITY_GREATER_THAN_MAX_FEE_PER_GAS"],
+        I::PriorityFeeAboveFeeCap => &[
+            "TR_TipGtFeeCap",
+            "TransactionException.PRIORITY_GREATER_THAN_MAX_FEE_PER_GAS",
+            "TransactionException.PRIORITY_GREATER_THAN_MAX_FEE_PER_GAS_2",
+        ],
         I::InitcodeTooLarge { .. } => &["TR_InitCodeLimitExceeded", "TransactionException.INITCODE_SIZE_EXCEEDED"],
         I::NoBlobs => &["TR_EMPTYBLOB", "TransactionException.TYPE_3_TX_ZERO_BLOBS"],
         I::TooManyBlobs { .. } => &[
@@ -182,7 +186,7 @@ impl InvalidOmmer {
         match self {
             Self::TooMany(_) => &["TooManyUncles", "BlockException.TOO_MANY_UNCLES"],
             Self::Duplicate => &["UncleInChain", "UncleIsBrother"],
-            // Clients that look at its parent first name that.
+            // The genesis block as an ommer has no parent that could be an ancestor.
             Self::IsAncestor(_) => &["UncleIsAncestor", "UncleInChain", "InvalidUncleParentHash"],
             Self::AlreadyIncluded(_) => &["UncleInChain"],
             Self::Age { .. } => &["UncleParentIsNotAncestor", "InvalidNumber"],

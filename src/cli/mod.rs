@@ -58,6 +58,7 @@ pub fn command() -> clap::Command {
 /// Runs the tool with the process's arguments.
 #[must_use]
 pub fn main() -> ExitCode {
+    crate::replay::hush_contained_panics();
     run(std::env::args_os()).into()
 }
 
