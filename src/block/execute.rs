@@ -152,17 +152,22 @@ impl Execution<'_, '_> {
             blob_gas_used: 0,
             logs_bloom: Bloom::default(),
         };
+        let (mut paid_gas, mut regular_gas, mut state_gas) = (0u64, 0u64, 0u64);
         for (index, signed) in block.transactions.iter().enumerate() {
             let transaction = &signed.transaction;
             let available = Available {
-                gas: block.header.gas_limit.saturating_sub(done.gas_used),
+                gas: block.header.gas_limit.saturating_sub(regular_gas),
                 blob_gas: blob_gas_limit.saturating_sub(done.blob_gas_used),
             };
             let outcome = self.machine.transact(transaction, available).map_err(failed(At::Transaction(index)))?;
             if let Status::Rejected(reason) = outcome.status {
                 return Err(BlockError::Transaction { index, reason });
             }
-            done.gas_used = done.gas_used.saturating_add(outcome.gas_used);
+            // What is paid for and what counts against the block's limit differ from Amsterdam on (EIP-7778, EIP-8037).
+            paid_gas = paid_gas.saturating_add(outcome.gas_used);
+            regular_gas = regular_gas.saturating_add(outcome.block_gas_used);
+            state_gas = state_gas.saturating_add(outcome.state_gas_used);
+            done.gas_used = regular_gas.max(state_gas);
             done.blob_gas_used += transaction.blob_versioned_hashes.len() as u64 * GAS_PER_BLOB;
             let bloom = blooms.bloom(&outcome.logs);
             done.logs_bloom.merge(&bloom);
@@ -171,7 +176,7 @@ impl Execution<'_, '_> {
             done.receipts.push(Receipt {
                 transaction_type: transaction.transaction_type,
                 post: self.post(index, &outcome)?,
-                cumulative_gas_used: done.gas_used,
+                cumulative_gas_used: paid_gas,
                 bloom,
             });
             done.outcomes.push(outcome);

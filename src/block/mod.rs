@@ -130,7 +130,8 @@ pub struct BlockResult {
     pub outcomes: Vec<Outcome>,
     /// What the whole block changed, sorted by address.
     pub diff: Vec<AccountDiff>,
-    /// Gas used by all transactions.
+    /// Gas of all transactions that counts against the block's limit: from Amsterdam on the larger of regular gas and
+    /// state gas (EIP-8037), before that what they paid for.
     pub gas_used: u64,
     /// Blob gas used by all transactions; zero before Cancun.
     pub blob_gas_used: u64,
