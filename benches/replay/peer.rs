@@ -6,6 +6,7 @@ use alloy_consensus::transaction::SignerRecoverable;
 use alloy_consensus::{Receipt, ReceiptEnvelope, ReceiptWithBloom, Transaction as _, TxEnvelope, TxType};
 use alloy_primitives::{Address, B256, Bloom, Bytes, TxKind, U64, U256, address};
 use isolane::block::dao;
+use isolane::chain::ChainSpec;
 use revm::bytecode::Bytecode;
 use revm::context::either::Either;
 use revm::context::result::ExecutionResult;
@@ -175,21 +176,21 @@ fn database(pack: &Pack) -> CacheDB<EmptyDB> {
     database
 }
 
-/// EIP-4844's update fraction; mainnet's blob-parameter forks by their times.
+/// EIP-4844's update fraction, which the blob-parameter forks inside "Osaka" change by the chain's schedule.
 fn blob_fraction(pack: &Pack, spec: SpecId) -> u64 {
-    match (pack.chain_id, pack.block.timestamp.to::<u64>()) {
-        _ if spec < SpecId::PRAGUE => 3_338_477,
-        (1, 1_767_747_671..) => 11_684_671,
-        (1, 1_765_290_071..) => 8_346_193,
-        _ => 5_007_716,
+    let (number, timestamp) = (pack.block.number.to(), pack.block.timestamp.to());
+    match ChainSpec::by_id(pack.chain_id) {
+        Some(chain) => chain.rules(chain.fork_at(number, timestamp, None)).blob_schedule.base_fee_update_fraction,
+        None if spec < SpecId::PRAGUE => 3_338_477,
+        None => 5_007_716,
     }
 }
 
 fn execute(pack: &Pack, spec: SpecId, database: CacheDB<EmptyDB>) -> Result<Vec<ExecutionResult>, String> {
     let block = &pack.block;
     let mut cfg = CfgEnv::new_with_spec(spec).with_chain_id(pack.chain_id);
-    let fraction = blob_fraction(pack, spec);
-    cfg.blob_base_fee_update_fraction = Some(fraction);
+    let fraction = if spec >= SpecId::CANCUN { blob_fraction(pack, spec) } else { 0 };
+    cfg.blob_base_fee_update_fraction = (fraction > 0).then_some(fraction);
     let mut env = BlockEnv {
         number: U256::from(block.number),
         beneficiary: block.miner,
