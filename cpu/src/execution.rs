@@ -10,6 +10,7 @@ use crate::op::create::CreateRequest;
 use crate::precompile::{Precompile, PrecompileError};
 use crate::program::Program;
 use crate::stack::{Slots, slots};
+use crate::state_gas::FrameStateGas;
 use isolane_spec::{Bytes, Environment, Fork, H160, Halt, StateError, U256, word};
 
 /// Frames may be nested this deep below the first one.
@@ -28,13 +29,15 @@ pub(crate) enum End {
 pub(crate) struct Ended {
     pub end: End,
     pub gas: u64,
+    /// State gas that the outermost frame used (EIP-8037).
+    pub state_gas_used: u64,
     /// The account that was created.
     pub created: Option<H160>,
 }
 
 impl Ended {
     const fn new(end: End, gas: u64) -> Self {
-        Self { end, gas, created: None }
+        Self { end, gas, state_gas_used: 0, created: None }
     }
 
     const fn halt(halt: Halt) -> Self {
@@ -181,6 +184,7 @@ impl Executor {
         let checkpoint = self.lane.journal.checkpoint();
         if request.transfers {
             self.lane.journal.transfer(request.payer, request.target, &request.value);
+            self.lane.log_transfer(request.payer, request.target, &request.value);
         } else {
             self.lane.journal.touch(request.target);
         }
@@ -280,8 +284,9 @@ impl Executor {
             journal.set_nonce(account, 1);
         }
         journal.transfer(creator, account, &value);
-        let caller = journal.account(creator).address;
-        let mut program = Program::new(init_code);
+        self.lane.log_transfer(creator, account, &value);
+        let caller = self.lane.journal.account(creator).address;
+        let mut program = Program::new(init_code, self.lane.fork);
         let frame = self.frame(depth);
         frame.kind = FrameKind::Create;
         frame.input = Input::None;
@@ -318,7 +323,7 @@ impl Executor {
         target.clear();
         match frame.kind {
             FrameKind::Create if end == End::Success => {
-                match deposit(&mut self.lane, frame.account, output, frame.gas) {
+                match deposit(&mut self.lane, frame.account, &mut frame.state_gas, output, frame.gas) {
                     Ok(Deposit { gas, stored }) => {
                         ended.gas = gas;
                         ended.created = Some(frame.address);
@@ -335,6 +340,16 @@ impl Executor {
         if ended.end != End::Success {
             self.lane.journal.revert(frame.checkpoint);
         }
+        if self.lane.state_gas.account > 0 {
+            let state_gas = &mut self.lane.state_gas;
+            match (below.last_mut(), ended.end) {
+                (Some(caller), End::Success) => state_gas.succeed(&mut caller.state_gas, &frame.state_gas),
+                (Some(_), _) => state_gas.fail(&frame.state_gas),
+                (None, End::Success) => {}
+                (None, _) => state_gas.fail_outermost(&mut frame.state_gas),
+            }
+            ended.state_gas_used = frame.state_gas.used;
+        }
         ended
     }
 
@@ -348,7 +363,14 @@ impl Executor {
                 frame.memory.write(offset, &frame.return_data[..len]);
                 U256::from(u8::from(ended.end == End::Success))
             }
-            FrameKind::Create => ended.created.map_or(U256::zero(), |address| word::from_address(&address)),
+            FrameKind::Create => match &ended.created {
+                Some(address) => word::from_address(address),
+                None => {
+                    // No account came into being (EIP-8037).
+                    self.lane.state_gas.credit(&mut frame.state_gas, self.lane.state_gas.account);
+                    U256::zero()
+                }
+            },
         };
         self.stacks[depth][frame.stack_len] = result;
         frame.stack_len += 1;
@@ -364,18 +386,28 @@ struct Deposit {
 }
 
 /// Stores the code that initcode returned.
-fn deposit(lane: &mut Lane, account: AccountIndex, code: &[u8], gas: u64) -> Result<Deposit, Halt> {
+fn deposit(
+    lane: &mut Lane,
+    account: AccountIndex,
+    state_gas: &mut FrameStateGas,
+    code: &[u8],
+    gas: u64,
+) -> Result<Deposit, Halt> {
     if lane.fork >= Fork::London && code.first() == Some(&0xef) {
         return Err(Halt::CodeStartsWithEf);
     }
     if code.len() > lane.schedule.max_code_size as usize {
         return Err(Halt::CodeTooLarge);
     }
-    let cost = code.len() as u64 * u64::from(lane.schedule.code_deposit_byte);
-    let Some(rest) = gas.checked_sub(cost) else {
+    let length = code.len() as u64;
+    let cost = length * u64::from(lane.schedule.code_deposit_byte)
+        + length.div_ceil(32) * u64::from(lane.schedule.code_deposit_word);
+    let Some(mut rest) = gas.checked_sub(cost) else {
         // Frontier keeps the account without code and the gas (EIP-2).
         return if lane.fork < Fork::Homestead { Ok(Deposit { gas, stored: false }) } else { Err(Halt::OutOfGas) };
     };
+    let state_cost = length * lane.state_gas.code_byte;
+    lane.state_gas.charge(state_gas, state_cost, &mut rest).map_err(|_| Halt::OutOfGas)?;
     if !code.is_empty() {
         lane.journal.set_code(account, Bytes::copy_from_slice(code), crypto::keccak256(code));
     }

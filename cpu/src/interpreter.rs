@@ -10,7 +10,7 @@ use crate::op;
 use crate::op::Trap;
 use crate::op::call::CallRequest;
 use crate::op::create::CreateRequest;
-use crate::program::{Instruction, Program, inner};
+use crate::program::{Instruction, Program, inner, stack_operands};
 use crate::stack::{LIMIT, Slots, Stack};
 use isolane_spec::opcode::op as opcode;
 use isolane_spec::{Halt, StateError, U256, word};
@@ -69,6 +69,13 @@ fn fetch_checked(
         return Err(Halt::StackOverflow);
     }
     *gas = gas.checked_sub(u64::from(row.gas)).ok_or(Halt::OutOfGas)?;
+    if let opcode::DUPN | opcode::SWAPN | opcode::EXCHANGE = byte {
+        let operands = stack_operands(byte, program.byte(pc + 1)).ok_or(Halt::UndefinedOpcode)?;
+        if stack.len() < operands.need {
+            return Err(Halt::StackUnderflow);
+        }
+        return Ok(Instruction { op: byte, arg: operands.arg });
+    }
     Ok(Instruction { op: byte, arg: pc as u32 })
 }
 
@@ -258,7 +265,7 @@ fn run_form<const CHECKED: bool>(
             }
             opcode::SSTORE => {
                 let operands = [stack.peek(0), stack.peek(1)];
-                gas = attempt!('run, op::storage::sstore(lane, frame.account, frame.is_static, operands, gas));
+                gas = attempt!('run, op::storage::sstore(lane, frame, operands, gas));
                 stack.drop(2);
             }
             opcode::JUMP => {
@@ -319,6 +326,20 @@ fn run_form<const CHECKED: bool>(
             opcode::SWAP3 => stack.swap(3),
             opcode::SWAP4 => stack.swap(4),
             swap @ opcode::SWAP5..=opcode::SWAP16 => stack.swap(usize::from(swap - opcode::SWAP1) + 1),
+
+            opcode::DUPN => {
+                stack.dup(instruction.arg as usize - 1);
+                ip += usize::from(CHECKED);
+            }
+            opcode::SWAPN => {
+                stack.swap(instruction.arg as usize);
+                ip += usize::from(CHECKED);
+            }
+            opcode::EXCHANGE => {
+                let [one, other, ..] = instruction.arg.to_le_bytes();
+                stack.exchange(one.into(), other.into());
+                ip += usize::from(CHECKED);
+            }
 
             log @ opcode::LOG0..=opcode::LOG4 => {
                 let count = usize::from(log - opcode::LOG0);

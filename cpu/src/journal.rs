@@ -421,6 +421,32 @@ impl Journal {
         first
     }
 
+    /// The accounts that the transaction destroys, by address.
+    pub fn destroyed(&self) -> Vec<AccountIndex> {
+        let destroyed = |undo: &Undo| match undo {
+            Undo::Destroyed(account) => Some(*account),
+            _ => None,
+        };
+        let mut accounts: Vec<AccountIndex> = self.undo.iter().filter_map(destroyed).collect();
+        accounts.sort_unstable_by_key(|&account| self.account(account).address);
+        accounts
+    }
+
+    /// How many slots of these accounts the transaction wrote and left at other values than zero.
+    pub fn written_slots(&self, accounts: &[AccountIndex]) -> u64 {
+        let nonzero = |undo: &Undo| match undo {
+            Undo::Slot(slot, _) => {
+                let entry = &self.slots[*slot as usize];
+                (!entry.value.is_zero() && accounts.contains(&entry.account)).then_some(*slot)
+            }
+            _ => None,
+        };
+        let mut slots: Vec<SlotIndex> = self.undo.iter().filter_map(nonzero).collect();
+        slots.sort_unstable();
+        slots.dedup();
+        slots.len() as u64
+    }
+
     /// The index of a slot that was seen before.
     #[inline(always)]
     pub fn find_slot(&mut self, account: AccountIndex, key: &U256) -> Option<SlotIndex> {

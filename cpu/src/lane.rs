@@ -3,6 +3,7 @@
 use crate::journal::{AccountIndex, Journal};
 use crate::precompile::Precompile;
 use crate::program::{Program, Rows, rows};
+use crate::state_gas::StateGas;
 use hashbrown::{HashMap, HashSet};
 use isolane_spec::gas::{GasSchedule, SCHEDULES};
 use isolane_spec::{Bytes, Environment, Fork, H160, H256, KECCAK_EMPTY, StateError, U256};
@@ -30,6 +31,7 @@ pub(crate) struct Lane {
     pub rows: Box<Rows>,
     pub transaction: TransactionContext,
     pub journal: Journal,
+    pub state_gas: StateGas,
     /// EVM instructions executed.
     pub steps: u64,
 }
@@ -56,6 +58,7 @@ impl Lane {
             rows: Box::new(rows(fork)),
             transaction: TransactionContext::default(),
             journal: Journal::new(fork),
+            state_gas: StateGas::new(&SCHEDULES[fork as usize], environment.block.gas_limit),
             steps: 0,
             environment,
         }
@@ -70,6 +73,7 @@ impl Lane {
             *self.rows = rows(fork);
         }
         self.journal.reset(fork);
+        self.state_gas = StateGas::new(self.schedule, environment.block.gas_limit);
         self.environment = environment;
     }
 
@@ -145,7 +149,7 @@ impl Programs {
         let program = match self.by_hash.get(&(code_hash, lane.fork)) {
             Some(&program) => program,
             None => {
-                let program = Program::new(lane.code(account)?);
+                let program = Program::new(lane.code(account)?, lane.fork);
                 self.size += program.size() + program.code.len();
                 self.list.push(program);
                 let program = self.list.len() as u32 - 1;

@@ -9,7 +9,7 @@
 //! matters, the interpreter leaves this form and executes the bytes themselves, one checked instruction at a time.
 
 use isolane_spec::gas::SCHEDULES;
-use isolane_spec::opcode::{Opcode, op};
+use isolane_spec::opcode::{Opcode, exchanged_items, op, stack_index, takes_immediate};
 use isolane_spec::word;
 use isolane_spec::{Bytes, Fork, U256};
 
@@ -88,6 +88,27 @@ pub(crate) fn rows(fork: Fork) -> Rows {
     })
 }
 
+/// The operands of DUPN, SWAPN and EXCHANGE (EIP-8024).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct StackOperands {
+    /// What the instruction works on: the index of DUPN and SWAPN, or both items of EXCHANGE, a byte each.
+    pub arg: u32,
+    /// Stack items that must be there.
+    pub need: usize,
+}
+
+/// The operands that an immediate byte gives; `None` where EIP-8024 forbids it.
+pub(crate) fn stack_operands(opcode: u8, immediate: u8) -> Option<StackOperands> {
+    if opcode == op::EXCHANGE {
+        let (one, other) = exchanged_items(immediate)?;
+        let arg = u32::from(one) | u32::from(other) << 8;
+        return Some(StackOperands { arg, need: usize::from(one.max(other)) + 1 });
+    }
+    let index = stack_index(immediate)?;
+    let need = usize::from(index) + usize::from(opcode == op::SWAPN);
+    Some(StackOperands { arg: index.into(), need })
+}
+
 /// Longest block, so that its sums fit their fields.
 const MAX_BLOCK_STEPS: u32 = 8_192;
 /// An entry that is not decoded yet.
@@ -113,7 +134,8 @@ pub(crate) struct Program {
 
 impl Program {
     /// Finds the jump destinations; decodes nothing yet.
-    pub fn new(code: Bytes) -> Self {
+    pub fn new(code: Bytes, fork: Fork) -> Self {
+        let has_stack_immediates = fork >= Fork::Amsterdam;
         let mut jumpdests = vec![0u64; code.len() / 64 + 1];
         let mut pc = 0;
         while let Some(&byte) = code.get(pc) {
@@ -121,6 +143,8 @@ impl Program {
                 jumpdests[pc / 64] |= 1 << (pc % 64);
             } else if (op::PUSH1..=op::PUSH32).contains(&byte) {
                 pc += usize::from(byte - op::PUSH1) + 1;
+            } else if has_stack_immediates && takes_immediate(byte, code.get(pc + 1).copied().unwrap_or_default()) {
+                pc += 1;
             }
             pc += 1;
         }
@@ -202,6 +226,11 @@ impl Program {
         self.positions.push(pc as u32);
     }
 
+    /// The byte at `pc`; zero beyond the end of the code.
+    pub fn byte(&self, pc: usize) -> u8 {
+        self.code.get(pc).copied().unwrap_or_default()
+    }
+
     /// The constant that a PUSH at `pc` pushes; missing bytes at the end of the code read as zero.
     pub fn immediate(&self, pc: usize, len: usize) -> U256 {
         let mut bytes = [0; 32];
@@ -274,6 +303,18 @@ impl Program {
                         }
                     }
                 }
+                op::DUPN | op::SWAPN | op::EXCHANGE => match stack_operands(byte, self.byte(pc + 1)) {
+                    Some(operands) => {
+                        // The table has the least need of any immediate; no item is taken away.
+                        let before = height - i32::from(row.pushes) + i32::from(row.pops);
+                        need = need.max(operands.need as i32 - before);
+                        self.emit(byte, operands.arg, pc);
+                    }
+                    None => {
+                        self.emit(inner::UNDEFINED, u32::from(byte), pc);
+                        break (None, after);
+                    }
+                },
                 op::STOP | op::RETURN | op::REVERT | op::INVALID | op::SELFDESTRUCT => {
                     self.emit(byte, 0, pc);
                     break (None, after);

@@ -93,7 +93,8 @@ pub(crate) fn prepare(
     }
     let callee = lane.load(&code_address)?;
     // From Spurious Dragon on, only a call with value brings an account into being (EIP-161).
-    if opcode == op::CALL && (sends_value || lane.fork < Fork::SpuriousDragon) && lane.journal.is_new(callee) {
+    let is_new = opcode == op::CALL && (sends_value || lane.fork < Fork::SpuriousDragon) && lane.journal.is_new(callee);
+    if is_new {
         charge(&mut rest, u64::from(schedule.new_account))?;
     }
 
@@ -107,6 +108,11 @@ pub(crate) fn prepare(
         charge(&mut rest, u64::from(schedule.call + if cold { schedule.cold_account } else { 0 }))?;
         code_account = lane.load(&target)?;
         delegated = Some(code_account);
+    }
+
+    // Nothing that fails may follow: the state gas is taken at once.
+    if is_new {
+        lane.state_gas.charge(&mut frame.state_gas, lane.state_gas.account, &mut rest)?;
     }
 
     // All but one 64th (EIP-150); before it, exactly what was asked for.

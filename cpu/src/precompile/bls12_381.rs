@@ -148,6 +148,32 @@ mod tests {
     }
 
     #[test]
+    fn points_of_order_three_can_be_added() {
+        // T = (0, 2): T + T = (0, -2) = -T, which alone is of no use in a multiplication.
+        let mut t = vec![0; G1_LENGTH];
+        t[G1_LENGTH - 1] = 2;
+        let mut opposite = vec![0; G1_LENGTH];
+        opposite[80..].copy_from_slice(&point::MODULUS);
+        opposite[G1_LENGTH - 1] -= 2;
+        let add = |a: &[u8], b: &[u8]| g1_add(&[a, b].concat(), 375).expect("points of the curve").output;
+        assert_eq!(add(&t, &t), opposite);
+        assert_eq!(add(&t, &opposite), [0; G1_LENGTH]);
+        assert_eq!(add(&t, &[0; G1_LENGTH]), t);
+        // (P + T) + (-P) = T, by way of points that blst decodes.
+        let generator = point();
+        let shifted = add(&generator, &t);
+        let mut negative = generator.clone();
+        let double = add(&generator, &generator);
+        let order_less_one = [&generator[..], &(Scalar::ORDER - 1).to_big_endian()].concat();
+        negative.copy_from_slice(&g1_msm(&order_less_one, 12_000).expect("one term").output);
+        assert_eq!(add(&shifted, &negative), t);
+        assert_eq!(add(&double, &negative), generator);
+        assert!(matches!(g1_msm(&with_scalar(&t, 1), 12_000), Err(PrecompileError::InvalidInput(_))));
+        t[G1_LENGTH - 1] = 3;
+        assert!(matches!(g1_add(&[&t[..], &opposite].concat(), 375), Err(PrecompileError::InvalidInput(_))));
+    }
+
+    #[test]
     fn prices_and_lengths() {
         assert_eq!(msm_cost(128, 12_000, &G1_DISCOUNTS), 128 * 12 * 519);
         assert_eq!(msm_cost(129, 12_000, &G1_DISCOUNTS), 129 * 12 * 519);

@@ -50,25 +50,3 @@ fn point<C: SWCurveConfig>(x: C::BaseField, y: C::BaseField) -> Result<Affine<C>
     let point = Affine::new_unchecked(x, y);
     if point.is_on_curve() { Ok(point) } else { Err(PrecompileError::InvalidInput("a point of the curve")) }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// (0, 2), which is on the curve since 2^2 = 0^3 + 4, and whose triple is infinity.
-    fn order_three() -> [u8; G1_LENGTH] {
-        let mut point = [0; G1_LENGTH];
-        point[G1_LENGTH - 1] = 2;
-        point
-    }
-
-    #[test]
-    fn adds_the_point_of_order_three() {
-        let p = order_three();
-        let double = g1_add(&[p, p].concat(), 375).expect("points of the curve").output;
-        assert_eq!(double[..64], [0; 64], "the double is the negative: (0, -2)");
-        assert_ne!(double, p);
-        let triple = g1_add(&[&double[..], &p].concat(), 375).expect("points of the curve").output;
-        assert_eq!(triple, [0; G1_LENGTH]);
-    }
-}
