@@ -4,7 +4,6 @@ use crate::convert::{from_b256, from_word, keccak, to_address, to_b256};
 use alloy_eips::eip1559::BaseFeeParams;
 use alloy_eips::eip7840::BlobParams;
 use alloy_primitives::{B64, U256 as Word};
-use alloy_rlp::Encodable as _;
 use isolane_cpu::Machine;
 use isolane_spec::{
     AccountInfo, Environment, InvalidTransaction, Log, MemoryState, Status, Transaction, TransactionType,
@@ -61,7 +60,8 @@ fn a_block_that_keeps_all_rules_is_valid_in_every_fork() {
 fn every_header_rule_is_enforced_and_named() {
     use InvalidHeader as I;
     type Change = fn(&mut Header, &mut Header);
-    let rules: [(Fork, Change, fn(&I) -> bool); 24] = [
+    type Named = fn(&I) -> bool;
+    let rules: [(Fork, Change, Named); 24] = [
         (Fork::Cancun, |_, h| h.number = 11, |e| matches!(e, I::Number { expected: 10, got: 11 })),
         (Fork::Cancun, |p, h| h.timestamp = p.timestamp, |e| matches!(e, I::Timestamp { .. })),
         (Fork::Cancun, |_, h| h.extra_data = vec![0; 33].into(), |e| matches!(e, I::ExtraDataTooLong(33))),
