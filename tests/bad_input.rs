@@ -16,8 +16,11 @@ fn bundled() -> String {
         .filter_map(|path| String::from_utf8(isolane::load::typed::read(path).ok()?).ok())
         .find(|text| {
             let pack: Value = serde_json::from_str(text).expect("JSON");
-            let transactions = pack["block"]["transactions"].as_array().map_or(0, Vec::len);
-            pack["prestateComplete"] == true && (1..200).contains(&transactions) && pack["receipts"].is_array()
+            let has_storage = |account: &Value| account["storage"].as_object().is_some_and(|slots| !slots.is_empty());
+            pack["prestateComplete"] == true
+                && pack["block"]["transactions"].as_array().is_some_and(|list| !list.is_empty())
+                && pack["receipts"].is_array()
+                && pack["prestate"].as_object().is_some_and(|accounts| accounts.values().any(has_storage))
         })
         .expect("a bundled pack with transactions, receipts and its whole state")
 }
@@ -134,6 +137,9 @@ fn mistyped_fields() {
     let mut bad = pack();
     bad["fork"] = json!("Atlantis");
     expect(&run_json(&bad), 2, &["fork", "unsupported fork \"Atlantis\""]);
+    let mut bad = pack();
+    bad.as_object_mut().expect("a pack").remove("fork");
+    expect(&run_json(&bad), 2, &["fork", "the schedule of chain 31337 is not known", "--chain-config"]);
     let mut bad = pack();
     bad["format"] = json!("evm-block-replay/9");
     expect(&run_json(&bad), 2, &["format", "evm-block-replay/1", "evm-block-replay/9"]);

@@ -1,6 +1,7 @@
 //! The reference interpreter: one lane at a time, exact and readable. It shares the tables of `isolane-spec` with the
 //! other backends and nothing else.
 
+pub mod backend;
 pub mod crypto;
 mod execution;
 mod frame;
@@ -17,4 +18,5 @@ mod state_gas;
 mod transfer_log;
 mod transition;
 
+pub use backend::Reference;
 pub use machine::{Available, Machine};

@@ -70,7 +70,11 @@ pub const fn transaction_exception_names(reason: &InvalidTransaction) -> Names {
             "TR_FeeCapLessThanBlocksORGasLimitReached",
             "TransactionException.INSUFFICIENT_MAX_FEE_PER_GAS",
         ],
-        I::PriorityFeeAboveFeeCap => &["TR_TipGtFeeCap", "TransactionException.PRIORITY_GREATER_THAN_MAX_FEE_PER_GAS"],
+        I::PriorityFeeAboveFeeCap => &[
+            "TR_TipGtFeeCap",
+            "TransactionException.PRIORITY_GREATER_THAN_MAX_FEE_PER_GAS",
+            "TransactionException.PRIORITY_GREATER_THAN_MAX_FEE_PER_GAS_2",
+        ],
         I::InitcodeTooLarge { .. } => &["TR_InitCodeLimitExceeded", "TransactionException.INITCODE_SIZE_EXCEEDED"],
         I::NoBlobs => &["TR_EMPTYBLOB", "TransactionException.TYPE_3_TX_ZERO_BLOBS"],
         I::TooManyBlobs { .. } => &[
@@ -117,6 +121,13 @@ impl InvalidHeader {
             Self::GasLimitTooLow(_) | Self::GasLimitChange { .. } => {
                 &["InvalidGasLimit", "InvalidGasLimit2", "BlockException.INVALID_GASLIMIT"]
             }
+            // Any gas is above a limit that is itself too low: both rules are broken.
+            Self::GasUsedAboveLimit { limit: ..super::header::MINIMUM_GAS_LIMIT, .. } => &[
+                "TooMuchGasUsed",
+                "InvalidGasLimit2",
+                "BlockException.GAS_USED_OVERFLOW",
+                "BlockException.INVALID_GASLIMIT",
+            ],
             Self::GasUsedAboveLimit { .. } => &["TooMuchGasUsed", "BlockException.GAS_USED_OVERFLOW"],
             // A block of proof of stake has no difficulty.
             Self::Difficulty { got, .. } if got.is_zero() => &[
@@ -134,17 +145,20 @@ impl InvalidHeader {
                 "BlockException.IMPORT_IMPOSSIBLE_PARIS_WRONG_POW",
             ],
             Self::NonceNotZero => &["InvalidBlockNonce"],
-            Self::OmmersNotEmpty => {
-                &["PostParisUncleHashIsNotEmpty", "BlockException.IMPORT_IMPOSSIBLE_UNCLES_OVER_PARIS"]
-            }
+            // To the oldest names, a block with ommers is one from before Paris.
+            Self::OmmersNotEmpty => &[
+                "PostParisUncleHashIsNotEmpty",
+                "3675PreParis1559BlockRejected",
+                "BlockException.IMPORT_IMPOSSIBLE_UNCLES_OVER_PARIS",
+            ],
             Self::BaseFee { .. } => &["BlockException.INVALID_BASEFEE_PER_GAS"],
             Self::FieldMissing { field: "baseFeePerGas", .. } => &[
-                "1559BlockImportImpossible_HeaderIsLegacy",
+                "LegacyBlockImportImpossible",
                 "BlockException.IMPORT_IMPOSSIBLE_LEGACY",
                 "BlockException.INCORRECT_BLOCK_FORMAT",
             ],
             Self::FieldUnexpected { field: "baseFeePerGas", .. } => &[
-                "LegacyBlockImportImpossible",
+                "1559BlockImportImpossible_HeaderIsLegacy",
                 "BlockException.IMPORT_IMPOSSIBLE_LONDON_WRONG_PARENT",
                 "BlockException.INCORRECT_BLOCK_FORMAT",
             ],
@@ -172,7 +186,8 @@ impl InvalidOmmer {
         match self {
             Self::TooMany(_) => &["TooManyUncles", "BlockException.TOO_MANY_UNCLES"],
             Self::Duplicate => &["UncleInChain", "UncleIsBrother"],
-            Self::IsAncestor(_) => &["UncleIsAncestor", "UncleInChain"],
+            // The genesis block as an ommer has no parent that could be an ancestor.
+            Self::IsAncestor(_) => &["UncleIsAncestor", "UncleInChain", "InvalidUncleParentHash"],
             Self::AlreadyIncluded(_) => &["UncleInChain"],
             Self::Age { .. } => &["UncleParentIsNotAncestor", "InvalidNumber"],
             Self::ParentNotAncestor(_) => &["UncleParentIsNotAncestor", "InvalidUncleParentHash", "UnknownParent"],
@@ -192,7 +207,10 @@ impl Mismatch {
                 &["BlockException.INCORRECT_BLOB_GAS_USED", "BlockException.BLOB_GAS_USED_ABOVE_LIMIT"]
             }
             HeaderField::LogsBloom => &["InvalidLogBloom", "BlockException.INVALID_LOG_BLOOM"],
-            HeaderField::ReceiptsRoot => &["InvalidReceiptsStateRoot", "BlockException.INVALID_RECEIPTS_ROOT"],
+            // The oldest fixtures are from before Byzantium, when receipts held the state root.
+            HeaderField::ReceiptsRoot => {
+                &["InvalidReceiptsStateRoot", "InvalidStateRoot", "BlockException.INVALID_RECEIPTS_ROOT"]
+            }
             HeaderField::StateRoot => &["InvalidStateRoot", "BlockException.INVALID_STATE_ROOT"],
             HeaderField::TransactionsRoot => &["InvalidTransactionsRoot", "BlockException.INVALID_TRANSACTIONS_ROOT"],
             HeaderField::OmmersHash => &["InvalidUnclesHash", "BlockException.INVALID_UNCLES_HASH"],

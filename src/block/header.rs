@@ -13,7 +13,7 @@ pub const GAS_PER_BLOB: u64 = 1 << 17;
 /// Execution gas that one blob must at least be worth (EIP-7918).
 const BLOB_BASE_COST: u64 = 1 << 13;
 /// Lowest gas limit of a block.
-const MINIMUM_GAS_LIMIT: u64 = 5000;
+pub(super) const MINIMUM_GAS_LIMIT: u64 = 5000;
 /// The first base fee, in wei (EIP-1559).
 const INITIAL_BASE_FEE: u128 = 1_000_000_000;
 const ELASTICITY_MULTIPLIER: u64 = 2;
@@ -168,13 +168,14 @@ pub fn validate_header(header: &Header, parent: &Parent<'_>, chain: &ChainSpec) 
         return Err(InvalidHeader::Number { expected: number, got: header.number });
     }
     let rules = chain.rules_at(header.number, header.timestamp, parent.total_difficulty);
-    check_fields(header, rules.fork)?;
     if header.timestamp <= parent.header.timestamp {
         return Err(InvalidHeader::Timestamp { parent: parent.header.timestamp, got: header.timestamp });
     }
     check_extra_data(header, chain)?;
     check_consensus(header, parent.header, rules.fork)?;
-    check_gas(header, parent.header, rules.fork)?;
+    check_gas_limit(header, parent.header, rules.fork)?;
+    check_fields(header, rules.fork)?;
+    check_base_fee(header, parent.header)?;
     check_blob_gas(header, parent.header, &rules)?;
     Ok(rules)
 }
@@ -229,7 +230,7 @@ fn check_consensus(header: &Header, parent: &Header, fork: Fork) -> Result<(), I
     Ok(())
 }
 
-fn check_gas(header: &Header, parent: &Header, fork: Fork) -> Result<(), InvalidHeader> {
+fn check_gas_limit(header: &Header, parent: &Header, fork: Fork) -> Result<(), InvalidHeader> {
     if header.gas_used > header.gas_limit {
         return Err(InvalidHeader::GasUsedAboveLimit { limit: header.gas_limit, got: header.gas_used });
     }
@@ -243,6 +244,10 @@ fn check_gas(header: &Header, parent: &Header, fork: Fork) -> Result<(), Invalid
     if header.gas_limit.abs_diff(parent_limit) >= parent_limit / 1024 {
         return Err(InvalidHeader::GasLimitChange { parent: parent_limit, got: header.gas_limit });
     }
+    Ok(())
+}
+
+fn check_base_fee(header: &Header, parent: &Header) -> Result<(), InvalidHeader> {
     if let Some(got) = header.base_fee_per_gas {
         let expected = expected_base_fee(parent);
         if u128::from(got) != expected {

@@ -1,9 +1,8 @@
 //! Compares what a block says with what it holds and with what executing it yields.
 
+use super::BlockResult;
 use super::header::InvalidHeader;
-use super::{BlockResult, DecodedBlock};
 use crate::convert::{from_b256, keccak};
-use crate::trie::{transactions_root, withdrawals_root};
 use alloy_consensus::Header;
 use isolane_spec::{Fork, H256, Rules};
 use std::fmt;
@@ -85,24 +84,16 @@ impl Mismatch {
     }
 }
 
-/// Checks what can be checked before execution: the header's commitments to transactions, ommers, withdrawals, blobs.
+/// Checks that the ommers are those of the header. All other commitments to the body are part of [`verify_result`]: an
+/// invalid transaction is to be named as such.
 ///
 /// # Errors
-/// The first field that differs.
-pub fn verify_body(block: &DecodedBlock) -> Result<(), Mismatch> {
-    let header = &block.header;
-    let ommers = keccak(alloy_rlp::encode(&block.ommers));
-    compare(HeaderField::OmmersHash, from_b256(header.ommers_hash), ommers)?;
-    compare(
-        HeaderField::TransactionsRoot,
-        from_b256(header.transactions_root),
-        transactions_root(&block.transactions),
-    )?;
-    compare(
-        HeaderField::WithdrawalsRoot,
-        header.withdrawals_root.map(from_b256),
-        block.withdrawals.as_deref().map(withdrawals_root),
-    )
+/// When they are not.
+pub fn verify_ommers_hash(header: &Header, ommers: &[Header]) -> Result<(), Mismatch> {
+    let mut encoded = Vec::new();
+    alloy_rlp::encode_list(ommers, &mut encoded);
+    let got = keccak(encoded);
+    compare(HeaderField::OmmersHash, from_b256(header.ommers_hash), got)
 }
 
 /// EIP-7934: from Osaka on a block is at most 8 MiB long.

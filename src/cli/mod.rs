@@ -3,6 +3,7 @@
 mod devices;
 mod error;
 mod extras;
+mod fetch;
 mod replay;
 mod test;
 
@@ -18,6 +19,7 @@ Examples:
   isolane replay 1-17106222.json.zst --json   one JSON line a block, and a summary
   isolane replay blocks/ --out receipts.jsonl write the receipts
   isolane test fixtures/                      run the official conformance fixtures under a folder
+  isolane fetch --rpc URL --blocks 17M:+10 --out blocks
   isolane completions bash > /etc/bash_completion.d/isolane
 
 Exit codes: 0 all match, 1 a mismatch, 2 usage, configuration or unreadable input, 3 source or RPC, 4 device.";
@@ -35,6 +37,8 @@ struct Cli {
 enum Command {
     /// Re-execute blocks and verify every result against headers, receipts and states.
     Replay(replay::Arguments),
+    /// Record blocks of a node as packs, to replay them.
+    Fetch(fetch::Arguments),
     /// Run the official conformance fixtures: state, blockchain, transaction, RLP and trie tests.
     Test(test::TestArgs),
     /// List the graphics devices of this machine, and test them.
@@ -54,6 +58,7 @@ pub fn command() -> clap::Command {
 /// Runs the tool with the process's arguments.
 #[must_use]
 pub fn main() -> ExitCode {
+    crate::replay::hush_contained_panics();
     run(std::env::args_os()).into()
 }
 
@@ -70,6 +75,7 @@ pub fn run(arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> 
     };
     let result = match cli.command {
         Command::Replay(arguments) => replay::run(&arguments),
+        Command::Fetch(arguments) => fetch::run(&arguments),
         Command::Test(arguments) => test::run(&arguments),
         Command::Devices(arguments) => devices::run(&arguments),
         Command::Completions(arguments) => extras::completions(&arguments),

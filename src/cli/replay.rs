@@ -116,6 +116,7 @@ struct Printer {
     json: bool,
     verbose: bool,
     bar: ProgressBar,
+    gas: u64,
     out: Option<Output>,
     /// The first failure of writing: reported once, at the end.
     failure: Option<String>,
@@ -136,7 +137,7 @@ impl Printer {
                 eprintln!("not a pack by its name: {}", file.display());
             }
         }
-        Self { json: arguments.json, verbose: arguments.verbose, bar, out, failure: None }
+        Self { json: arguments.json, verbose: arguments.verbose, bar, gas: 0, out, failure: None }
     }
 
     fn report(&mut self, input: &InputReport) {
@@ -167,6 +168,9 @@ impl Printer {
                 self.failure.get_or_insert_with(|| format!("{path}: cannot write it: {error}: is the disk full?"));
             }
         }
+        self.gas += input.gas_used;
+        let rate = report::mgas_per_second(self.gas, self.bar.elapsed());
+        self.bar.set_message(format!("{rate:.0} Mgas/s"));
         self.bar.inc(1);
     }
 

@@ -18,6 +18,7 @@ pub use runner::{Options, Stopped, run};
 use crate::load::archive::ArchiveError;
 use crate::load::fixtures::Kind;
 use crate::load::json::JsonError;
+use std::borrow::Cow;
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -41,8 +42,28 @@ impl Difference {
 
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: expected {}, got {}", self.what, self.expected, self.got)
+        let (expected, got) = shorten(&self.expected, &self.got);
+        write!(f, "{}: expected {expected}, got {got}", self.what)
     }
+}
+
+/// The longest value that is shown whole, in bytes.
+const SHOWN: usize = 160;
+
+/// Two long values from a little before where they first differ.
+fn shorten<'a>(expected: &'a str, got: &'a str) -> (Cow<'a, str>, Cow<'a, str>) {
+    let common = expected.bytes().zip(got.bytes()).take_while(|(a, b)| a == b).count();
+    let start = common.saturating_sub(SHOWN / 4);
+    let cut = |text: &'a str| {
+        if text.len() <= SHOWN {
+            return Cow::Borrowed(text);
+        }
+        let part: String = text.char_indices().skip_while(|(at, _)| *at < start).map(|(_, c)| c).take(SHOWN).collect();
+        let before = if start > 0 { "…" } else { "" };
+        let after = if start + SHOWN < text.len() { "…" } else { "" };
+        Cow::Owned(format!("{before}{part}{after}"))
+    };
+    (cut(expected), cut(got))
 }
 
 /// How a case ended.

@@ -7,11 +7,11 @@ use crate::block::{GAS_PER_BLOB, transaction_exception_names};
 use crate::load::fixtures::Test;
 use crate::load::fixtures::transaction_test::{TransactionTest, TransactionTestResult};
 use crate::load::json::JsonError;
-use crate::load::transaction::decode_transaction;
+use crate::load::transaction::{RlpError, RlpProblem, TransactionDecodeError, decode_transaction};
 use isolane_cpu::Available;
 use isolane_spec::{
     AccountInfo, BlockContext, Bytes, Environment, Fork, H256, InvalidTransaction, MemoryState, Rules, Status,
-    Transaction, U256,
+    Transaction, TransactionType, U256,
 };
 use std::sync::Arc;
 
@@ -58,12 +58,92 @@ fn run_case(bytes: &Bytes, fork: Fork, expected: &TransactionTestResult) -> Verd
 }
 
 fn check(bytes: &Bytes, fork: Fork) -> Result<Valid, Refusal> {
-    let signed = decode_transaction(bytes).map_err(|error| (error.exception_names().to_vec(), error.to_string()))?;
-    let sender = signed.recover_sender(fork).map_err(|error| (error.exception_names().to_vec(), error.to_string()))?;
+    check_type(bytes, fork)?;
+    let signed = decode_transaction(bytes).map_err(|error| (decode_names(&error, bytes), error.to_string()))?;
+    let sender = signed.recover_sender(fork).map_err(|error| {
+        let mut names = error.exception_names().to_vec();
+        if signed.transaction.chain_id.is_some_and(|chain_id| chain_id != CHAIN_ID) {
+            names.push("TransactionException.INVALID_CHAINID");
+        }
+        (names, error.to_string())
+    })?;
     let transaction = Transaction { sender, ..signed.transaction.clone() };
     match transact(&transaction, fork) {
         Some(reason) => Err((transaction_exception_names(&reason).to_vec(), reason.to_string())),
         None => Ok(Valid { hash: signed.hash, intrinsic_gas: intrinsic_gas(&transaction, fork), transaction }),
+    }
+}
+
+/// An envelope type that the fork does not have is named before anything in the envelope.
+fn check_type(bytes: &Bytes, fork: Fork) -> Result<(), Refusal> {
+    let (kind, since) = match bytes.first() {
+        Some(1) => (TransactionType::AccessList, Fork::Berlin),
+        Some(2) => (TransactionType::DynamicFee, Fork::London),
+        Some(3) => (TransactionType::Blob, Fork::Cancun),
+        Some(4) => (TransactionType::SetCode, Fork::Prague),
+        _ => return Ok(()),
+    };
+    if fork >= since {
+        return Ok(());
+    }
+    let reason = InvalidTransaction::UnsupportedType(kind);
+    Err((transaction_exception_names(&reason).to_vec(), reason.to_string()))
+}
+
+/// The names of transaction tests, which say more of malformed bytes than those of blocks do: the field, and what is
+/// wrong with it.
+fn decode_names(error: &TransactionDecodeError, bytes: &Bytes) -> Vec<&'static str> {
+    let mut names = error.exception_names().to_vec();
+    let precise = match error {
+        // A string where the list of the fields belongs: whole, or cut off.
+        TransactionDecodeError::UnknownType(0x80..) => match alloy_rlp::Header::decode(&mut bytes.as_ref()) {
+            Err(alloy_rlp::Error::InputTooShort) => "TransactionException.RLP_ERROR_EOF",
+            _ => "TransactionException.RLP_INVALID_HEADER",
+        },
+        TransactionDecodeError::TrailingBytes { .. } => "TransactionException.RLP_ERROR_SIZE",
+        TransactionDecodeError::InvalidV(_) => "TransactionException.INVALID_CHAINID",
+        TransactionDecodeError::Rlp(error) => field_name(error),
+        _ => return names,
+    };
+    names.push(precise);
+    names
+}
+
+fn field_name(error: &RlpError) -> &'static str {
+    use RlpProblem as P;
+    match (error.field, &error.problem) {
+        ("transaction", P::Malformed(alloy_rlp::Error::LeadingZero)) => {
+            "TransactionException.RLP_ERROR_SIZE_LEADING_ZEROS"
+        }
+        ("transaction", P::TooManyItems { .. }) => "TransactionException.RLP_TOO_MANY_ELEMENTS",
+        (_, P::Malformed(alloy_rlp::Error::InputTooShort)) => "TransactionException.RLP_ERROR_SIZE",
+        ("nonce", P::LeadingZero) => "TransactionException.RLP_LEADING_ZEROS_NONCE",
+        ("nonce", P::Malformed(_)) => "TransactionException.RLP_LEADING_ZEROS_NONCE_SIZE",
+        ("nonce", P::NotAString) => "TransactionException.RLP_INVALID_NONCE",
+        ("nonce", P::TooLarge { .. }) => "TransactionException.NONCE_TOO_BIG",
+        ("gasPrice", P::LeadingZero) => "TransactionException.RLP_LEADING_ZEROS_GASPRICE",
+        ("maxFeePerGas", P::LeadingZero) => "TransactionException.RLP_LEADING_ZEROS_BASEFEE",
+        ("maxPriorityFeePerGas", P::LeadingZero) => "TransactionException.RLP_LEADING_ZEROS_PRIORITY_FEE",
+        ("gasPrice" | "maxFeePerGas", P::TooLarge { .. }) => "TransactionException.GASPRICE_OVERFLOW",
+        ("gas", P::LeadingZero) => "TransactionException.RLP_LEADING_ZEROS_GASLIMIT",
+        ("gas", P::NotAString) => "TransactionException.RLP_INVALID_GASLIMIT",
+        ("gas", P::TooLarge { .. }) => "TransactionException.GASLIMIT_OVERFLOW",
+        ("to", P::Length { got: ..20, .. }) => "TransactionException.ADDRESS_TOO_SHORT",
+        ("to", P::Length { .. }) => "TransactionException.ADDRESS_TOO_LONG",
+        ("to", P::NotAString) => "TransactionException.RLP_INVALID_TO",
+        ("input", P::NotAString) => "TransactionException.RLP_INVALID_DATA",
+        ("accessList.address", P::Length { got: 20.., .. }) => {
+            "TransactionException.RLP_INVALID_ACCESS_LIST_ADDRESS_TOO_LONG"
+        }
+        ("accessList.storageKeys", P::Length { got: 32.., .. }) => {
+            "TransactionException.RLP_INVALID_ACCESS_LIST_STORAGE_TOO_LONG"
+        }
+        ("v", P::LeadingZero) => "TransactionException.RLP_LEADING_ZEROS_V",
+        ("r", P::LeadingZero) => "TransactionException.RLP_LEADING_ZEROS_R",
+        ("r", P::NotAString) => "TransactionException.RLP_INVALID_SIGNATURE_R",
+        ("s", P::LeadingZero) => "TransactionException.RLP_LEADING_ZEROS_S",
+        ("v" | "r" | "s", P::TooLarge { .. }) => "TransactionException.INVALID_SIGNATURE_VRS",
+        _ => "TransactionException.RLP_INVALID",
     }
 }
 

@@ -9,7 +9,7 @@ mod reader;
 mod sender;
 
 pub use decode::{TransactionDecodeError, decode_transaction};
-pub use reader::RlpError;
+pub use reader::{RlpError, RlpProblem};
 pub use sender::{SignatureError, recover_into, recover_senders};
 
 use isolane_spec::{Bytes, Fork, H160, H256, Transaction, U256};

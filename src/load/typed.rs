@@ -219,6 +219,10 @@ impl FromHex for u64 {
 impl FromHex for U256 {
     const EXPECTED: &'static str = "a quantity below 2^256 (0x hex)";
     fn from_hex(text: &str) -> Result<Self, &'static str> {
+        // Slots and their values have all their digits: these are most of a pack's quantities.
+        if let Some(bytes) = fixed::<32>(text) {
+            return Ok(Self::from_big_endian(&bytes));
+        }
         match decimal(text) {
             Some(value) => Ok(value),
             None => hex::u256(text).map_err(|_| Self::EXPECTED),

@@ -57,6 +57,10 @@ fn rules(pack: &BlockPack, chain: Option<&ChainSpec>) -> Result<Rules, InputErro
     if let Some(named) = pack.fork()
         && family(named) != family(scheduled)
     {
+        // Where The Merge came by total difficulty, only a node that still tells it can say when.
+        if named == Fork::Paris && family(scheduled) == Fork::London && block.difficulty.0.is_zero() {
+            return Ok(chain.rules(Fork::Paris));
+        }
         let problem = format!("expected {scheduled} by the schedule of {}, got {named}", chain.name);
         return Err(InputError::at("fork", problem));
     }
@@ -98,6 +102,11 @@ fn ommers(pack: &BlockPack) -> Result<Vec<Header>, InputError> {
             let problem = format!("expected one of the block's ommers, got a header of hash {hash:?}");
             return Err(InputError::at(format!("ommers[{index}]"), problem));
         }
+    }
+    let hash = crate::convert::keccak(alloy_rlp::encode(&headers));
+    if missing == 0 && hash != pack.block.sha3_uncles.0 {
+        let problem = format!("expected ommers of hash {:?}, got {hash:?}", pack.block.sha3_uncles.0);
+        return Err(InputError::at("ommers", problem));
     }
     Ok(headers)
 }
@@ -229,7 +238,8 @@ pub fn replay(
     input.ommers = &ommers;
     input.missing_ommers = usize::try_from(pack.ommers_missing).unwrap_or(usize::MAX);
     input.withdrawals = withdrawals.as_deref();
-    if pack.block.difficulty.0 < U256::from(MINIMUM_DIFFICULTY) {
+    // A complete pre-state is made for the execution specs, which reward by the fork alone.
+    if source != StateSource::Complete && pack.block.difficulty.0 < U256::from(MINIMUM_DIFFICULTY) {
         input.reward = U256::zero();
     }
     if source == StateSource::Partial {

@@ -19,6 +19,8 @@ use crate::load::transaction_pack::{self, TransactionPack};
 use crate::load::typed::{self, InputError};
 use crate::report::{InputReport, Kind, Summary, Times, peak_memory};
 use serde::Deserialize;
+use std::any::Any;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -105,17 +107,45 @@ pub fn replay(
 /// One pack, whatever happens.
 fn contained(path: &Path, shared: &Shared<'_>) -> InputReport {
     let file = path.display().to_string();
-    let result = catch_unwind(AssertUnwindSafe(|| one(path, &file, shared)));
-    let error = match result {
-        Ok(Ok(report)) => return report,
-        Ok(Err(error)) => error.in_file(&file),
-        Err(payload) => {
-            let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
-            let text = text.or_else(|| payload.downcast_ref::<String>().cloned()).unwrap_or_default();
-            InputError::new(&file, "", format!("internal error (please report it): {text}"))
+    contain(|| one(path, &file, shared)).unwrap_or_else(|error| InputReport::failed(&file, error.in_file(&file)))
+}
+
+thread_local! {
+    /// Whether a panic of this thread is contained, and where the last one came from.
+    static CONTAINED: Cell<bool> = const { Cell::new(false) };
+    static PANIC: RefCell<Option<String>> = const { RefCell::new(None) };
+}
+
+/// Turns a panic into an error.
+fn contain<T>(work: impl FnOnce() -> Result<T, InputError>) -> Result<T, InputError> {
+    CONTAINED.set(true);
+    let result = catch_unwind(AssertUnwindSafe(work));
+    CONTAINED.set(false);
+    result.unwrap_or_else(|payload| {
+        let text = PANIC.take().unwrap_or_else(|| message(&*payload).to_owned());
+        Err(InputError::at("", format!("internal error (please report it): {text}")))
+    })
+}
+
+/// What a panic says.
+fn message(payload: &(dyn Any + Send)) -> &str {
+    let text = payload.downcast_ref::<&str>().copied();
+    text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
+}
+
+/// Makes contained panics silent and remembers where they came from; for processes whose standard error is for people.
+/// All other panics go to the hook that was there before.
+pub fn hush_contained_panics() {
+    let before = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        if !CONTAINED.get() {
+            before(info);
+            return;
         }
-    };
-    InputReport::failed(&file, error)
+        let message = message(info.payload());
+        let place = info.location().map(|place| format!(" at {}:{}", place.file(), place.line())).unwrap_or_default();
+        PANIC.set(Some(format!("{}{place}", message.replace('\n', " "))));
+    }));
 }
 
 /// A pack of either format.
@@ -177,4 +207,32 @@ fn one(path: &Path, file: &str, shared: &Shared<'_>) -> Result<InputReport, Inpu
         times,
         ..InputReport::failed(file, error.in_file(file))
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_an_error() {
+        let error = contain::<()>(|| panic!("boom {}", 7)).expect_err("an error").to_string();
+        assert!(error.contains("internal error") && error.contains("boom 7"), "{error}");
+        assert_eq!(contain(|| Ok(1)), Ok(1));
+    }
+
+    #[test]
+    fn reports_come_in_the_order_of_the_packs() {
+        let mut seen = Vec::new();
+        let mut out = InOrder {
+            next: 0,
+            waiting: BTreeMap::new(),
+            summary: Summary::default(),
+            sink: |report: InputReport| seen.push(report.file),
+        };
+        for index in [2, 0, 3, 1] {
+            out.put(index, InputReport::failed(&index.to_string(), InputError::at("", "")));
+        }
+        assert_eq!((out.summary.total.failed, out.summary.exit_code()), (4, 2));
+        assert_eq!(seen, ["0", "1", "2", "3"]);
+    }
 }

@@ -147,6 +147,15 @@ impl WitnessState {
         })
     }
 
+    /// Adds hashes of ancestors that the witness lacks, taken on trust. Those that are proven stay.
+    #[must_use]
+    pub fn with_block_hashes(mut self, hashes: impl IntoIterator<Item = (u64, H256)>) -> Self {
+        for (number, hash) in hashes {
+            self.block_hashes.entry(number).or_insert(hash);
+        }
+        self
+    }
+
     /// The state root that all of it is checked against.
     #[must_use]
     pub const fn root(&self) -> H256 {

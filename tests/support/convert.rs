@@ -61,7 +61,8 @@ pub fn spec_id(fork: Fork) -> Option<SpecId> {
         Fork::Cancun => SpecId::CANCUN,
         Fork::Prague => SpecId::PRAGUE,
         Fork::Osaka | Fork::Bpo1 | Fork::Bpo2 | Fork::Bpo3 | Fork::Bpo4 | Fork::Bpo5 => SpecId::OSAKA,
-        Fork::Amsterdam => SpecId::AMSTERDAM,
+        // Still a draft: revm implements another day's than the official fixtures.
+        Fork::Amsterdam => return None,
     })
 }
 

@@ -1,17 +1,50 @@
-//! `cargo xtask bench`: the benchmarks, with the peers in the same run.
+//! `cargo xtask bench`: the benchmarks, with the peer in the same run.
 
 use crate::shell;
 use anyhow::Result;
 
-/// Runs the benchmarks; extra arguments go to criterion.
+/// Runs the benchmarks.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Arguments for the benchmark harness, for example a filter.
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    /// Which ones; without a name, those that compare with revm side by side.
+    #[arg(value_enum)]
+    benches: Vec<Bench>,
+    /// Arguments for the benchmark itself, after `--`.
+    #[arg(last = true)]
     rest: Vec<String>,
+}
+
+/// The benchmarks in `benches/`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+#[value(rename_all = "snake_case")]
+enum Bench {
+    /// Workloads, isolane and revm interleaved.
+    Compare,
+    /// Real blocks, isolane and revm interleaved.
+    ReplayPeer,
+    /// Criterion, for following one's own changes.
+    Throughput,
+}
+
+impl Bench {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Compare => "compare",
+            Self::ReplayPeer => "replay_peer",
+            Self::Throughput => "throughput",
+        }
+    }
 }
 
 /// Runs the task; whether it succeeded.
 pub fn run(args: &Args) -> Result<bool> {
-    shell::run(shell::cargo().args(["bench", "--workspace", "--benches", "--"]).args(&args.rest))
+    let wanted = if args.benches.is_empty() { &[Bench::Compare, Bench::ReplayPeer][..] } else { &args.benches };
+    let mut ok = true;
+    for bench in wanted {
+        // One after another, and each alone: two at a time would measure each other.
+        ok &= shell::run(
+            shell::cargo().args(["bench", "--package", "isolane", "--bench", bench.name(), "--"]).args(&args.rest),
+        )?;
+    }
+    Ok(ok)
 }

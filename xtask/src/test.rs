@@ -62,6 +62,9 @@ pub fn run(args: &Args) -> Result<bool> {
     run.check("formatting", run.cargo(["fmt", "--all", "--check"]))?;
     run.check("lints", run.cargo(["clippy", "--workspace", "--all-targets", "--release", "--", "-D", "warnings"]))?;
     let mut tests = run.cargo(["test", "--workspace", "--release", "--no-fail-fast"]);
+    if setup::has_software_driver() {
+        tests.env("ISOLANE_EXPECT_DEVICE", "1");
+    }
     if let Some(folder) = &fixtures {
         tests.env("ISOLANE_FIXTURES", folder);
     }

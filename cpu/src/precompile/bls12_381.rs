@@ -6,6 +6,7 @@
 //! Points go through the safe part of blst, which knows them as public keys: of the variant with small keys for G1, of
 //! that with small signatures for G2. It has no safe way to map a field element; arkworks does that.
 
+pub(super) mod add;
 mod map;
 mod point;
 
@@ -40,18 +41,6 @@ const G2_DISCOUNTS: [u16; 128] = [
 const SCALAR_LENGTH: usize = 32;
 const G1_LENGTH: usize = 128;
 const G2_LENGTH: usize = 256;
-
-pub(super) fn g1_add(input: &[u8], gas_limit: u64) -> PrecompileResult {
-    let gas_used = charge(375, gas_limit)?;
-    let (a, b) = split_points::<G1_LENGTH>(input).ok_or(PrecompileError::InvalidInput("256 bytes"))?;
-    Ok(PrecompileOutput { gas_used, output: sum::<G1>(a, b)? })
-}
-
-pub(super) fn g2_add(input: &[u8], gas_limit: u64) -> PrecompileResult {
-    let gas_used = charge(600, gas_limit)?;
-    let (a, b) = split_points::<G2_LENGTH>(input).ok_or(PrecompileError::InvalidInput("512 bytes"))?;
-    Ok(PrecompileOutput { gas_used, output: sum::<G2>(a, b)? })
-}
 
 pub(super) fn g1_msm(input: &[u8], gas_limit: u64) -> PrecompileResult {
     const LENGTH: usize = G1_LENGTH + SCALAR_LENGTH;
@@ -110,21 +99,6 @@ fn msm_cost(count: usize, multiplication: u64, discounts: &[u16; 128]) -> u64 {
     (count as u64).saturating_mul(multiplication).saturating_mul(discount.into()) / 1000
 }
 
-/// The two points of an addition.
-fn split_points<const N: usize>(input: &[u8]) -> Option<(&[u8; N], &[u8; N])> {
-    let (a, b) = input.split_first_chunk::<N>()?;
-    Some((a, b.try_into().ok()?))
-}
-
-fn sum<C: Curve>(a: &[u8], b: &[u8]) -> Result<Vec<u8>, PrecompileError> {
-    Ok(match (C::decode(a)?, C::decode(b)?) {
-        (None, None) => vec![0; a.len()],
-        (Some(_), None) => a.to_vec(),
-        (None, Some(_)) => b.to_vec(),
-        (Some(a), Some(b)) => C::encode_sum(a, b),
-    })
-}
-
 /// The points and the scalars of a multi-scalar multiplication, without the terms that are infinity.
 fn decode_terms<C: Curve, const N: usize>(pairs: &[[u8; N]]) -> Result<(Vec<C::Affine>, Vec<u8>), PrecompileError> {
     let mut points = Vec::with_capacity(pairs.len());
@@ -141,6 +115,7 @@ fn decode_terms<C: Curve, const N: usize>(pairs: &[[u8; N]]) -> Result<(Vec<C::A
 
 #[cfg(test)]
 mod tests {
+    use super::add::{g1_add, g2_add};
     use super::*;
 
     /// A point of the subgroup.
@@ -170,6 +145,32 @@ mod tests {
         assert_eq!(g1_msm(&with_scalar(&point, 0), 12_000).expect("one term").output, infinity);
         assert_eq!(g1_msm(&with_scalar(&infinity, 9), 12_000).expect("one term").output, infinity);
         assert_eq!(g1_add(&[&infinity[..], &point].concat(), 375).expect("two points").output, point);
+    }
+
+    #[test]
+    fn points_of_order_three_can_be_added() {
+        // T = (0, 2): T + T = (0, -2) = -T, which alone is of no use in a multiplication.
+        let mut t = vec![0; G1_LENGTH];
+        t[G1_LENGTH - 1] = 2;
+        let mut opposite = vec![0; G1_LENGTH];
+        opposite[80..].copy_from_slice(&point::MODULUS);
+        opposite[G1_LENGTH - 1] -= 2;
+        let add = |a: &[u8], b: &[u8]| g1_add(&[a, b].concat(), 375).expect("points of the curve").output;
+        assert_eq!(add(&t, &t), opposite);
+        assert_eq!(add(&t, &opposite), [0; G1_LENGTH]);
+        assert_eq!(add(&t, &[0; G1_LENGTH]), t);
+        // (P + T) + (-P) = T, by way of points that blst decodes.
+        let generator = point();
+        let shifted = add(&generator, &t);
+        let mut negative = generator.clone();
+        let double = add(&generator, &generator);
+        let order_less_one = [&generator[..], &(Scalar::ORDER - 1).to_big_endian()].concat();
+        negative.copy_from_slice(&g1_msm(&order_less_one, 12_000).expect("one term").output);
+        assert_eq!(add(&shifted, &negative), t);
+        assert_eq!(add(&double, &negative), generator);
+        assert!(matches!(g1_msm(&with_scalar(&t, 1), 12_000), Err(PrecompileError::InvalidInput(_))));
+        t[G1_LENGTH - 1] = 3;
+        assert!(matches!(g1_add(&[&t[..], &opposite].concat(), 375), Err(PrecompileError::InvalidInput(_))));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use ark_ec::short_weierstrass::{Affine, SWCurveConfig};
 use ark_ec::{AffineRepr, CurveGroup};
-use ark_ff::{Field, PrimeField, UniformRand};
+use ark_ff::{AdditiveGroup, Field, PrimeField, UniformRand};
 use isolane_cpu::precompile::{Precompile, PrecompileError};
 use isolane_spec::Fork;
 use revm_precompile::{PrecompileSpecId, Precompiles};
@@ -198,7 +198,7 @@ pub fn field_bytes<F: PrimeField>(element: F, length: usize) -> Vec<u8> {
 
 /// A point: in the subgroup mostly, else on the curve, infinity or a repetition's opposite.
 pub fn point<C: SWCurveConfig>(random: &mut Random, last: &mut Affine<C>) -> Affine<C> {
-    let fresh = match random.below(10) {
+    let fresh = match random.below(12) {
         0 => Affine::identity(),
         1 => loop {
             let x = C::BaseField::rand(random);
@@ -209,6 +209,12 @@ pub fn point<C: SWCurveConfig>(random: &mut Random, last: &mut Affine<C>) -> Aff
         2 => -*last,
         3 => *last,
         4 => C::GENERATOR,
+        // A zero abscissa, at once or as the next sum: on BLS12-381 G1, a point of order three.
+        5 => match Affine::get_point_from_x_unchecked(C::BaseField::ZERO, random.one_in(2)) {
+            Some(point) if random.one_in(2) => point,
+            Some(point) => (point - *last).into_affine(),
+            None => C::GENERATOR,
+        },
         _ => (C::GENERATOR * C::ScalarField::rand(random)).into_affine(),
     };
     *last = fresh;

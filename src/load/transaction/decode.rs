@@ -1,6 +1,6 @@
 //! Consensus bytes to [`SignedTransaction`]: canonical RLP only.
 
-use super::reader::{Reader, RlpError};
+use super::reader::{Reader, RlpError, RlpProblem};
 use super::{Signature, SignedTransaction};
 use crate::convert::keccak;
 use isolane_spec::{AccessListItem, Authorization, Bytes, Transaction, TransactionType, U256};
@@ -190,7 +190,7 @@ fn authorization(list: &mut Reader<'_>) -> Result<Authorization, RlpError> {
     let chain_id = item.word("authorizationList.chainId")?;
     let address = item.address("authorizationList.address")?;
     let nonce = item.number("authorizationList.nonce")?;
-    let parity_error = item.error("authorizationList.yParity", "expected an integer below 256");
+    let parity_error = item.error("authorizationList.yParity", RlpProblem::TooLarge { limit: 1, got: 2 });
     let y_parity = item.word("authorizationList.yParity")?;
     if y_parity > U256::from(u8::MAX) {
         return Err(parity_error);

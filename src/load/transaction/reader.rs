@@ -12,7 +12,53 @@ pub struct RlpError {
     /// Where it starts in the input.
     pub offset: usize,
     /// What is wrong with it.
-    pub problem: String,
+    pub problem: RlpProblem,
+}
+
+/// What is wrong with an RLP item.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RlpProblem {
+    /// The header or its length is not canonical, or the input ends before the item does.
+    Malformed(alloy_rlp::Error),
+    /// A string, where a list belongs.
+    NotAList,
+    /// A list, where a string belongs.
+    NotAString,
+    /// More items than the list may have.
+    TooManyItems {
+        /// Bytes of the items that follow the last.
+        bytes: usize,
+    },
+    /// A string of another length.
+    Length {
+        /// The length.
+        expected: usize,
+        /// The string's length.
+        got: usize,
+    },
+    /// An integer with a leading zero byte.
+    LeadingZero,
+    /// An integer of too many bytes.
+    TooLarge {
+        /// The most bytes.
+        limit: usize,
+        /// The integer's bytes.
+        got: usize,
+    },
+}
+
+impl fmt::Display for RlpProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Malformed(error) => error.fmt(f),
+            Self::NotAList => f.write_str("expected a list, got a string"),
+            Self::NotAString => f.write_str("expected a string, got a list"),
+            Self::TooManyItems { bytes } => write!(f, "expected the end of the list, got {bytes} more bytes"),
+            Self::Length { expected, got } => write!(f, "expected {expected} bytes, got {got}"),
+            Self::LeadingZero => f.write_str("an integer has a leading zero"),
+            Self::TooLarge { limit, got } => write!(f, "expected an integer of at most {limit} bytes, got {got}"),
+        }
+    }
 }
 
 impl fmt::Display for RlpError {
@@ -51,20 +97,19 @@ impl<'a> Reader<'a> {
         self.rest.len()
     }
 
-    pub(crate) fn error(&self, field: &'static str, problem: impl Into<String>) -> RlpError {
-        RlpError { field, offset: self.offset, problem: problem.into() }
+    pub(crate) fn error(&self, field: &'static str, problem: RlpProblem) -> RlpError {
+        RlpError { field, offset: self.offset, problem }
     }
 
     fn item(&mut self, field: &'static str, list: bool) -> Result<(usize, &'a [u8]), RlpError> {
         let mut rest = self.rest;
-        let header = Header::decode(&mut rest).map_err(|error| self.error(field, error.to_string()))?;
+        let header = Header::decode(&mut rest).map_err(|error| self.error(field, RlpProblem::Malformed(error)))?;
         if header.list != list {
-            let problem = if list { "expected a list, got a string" } else { "expected a string, got a list" };
-            return Err(self.error(field, problem));
+            return Err(self.error(field, if list { RlpProblem::NotAList } else { RlpProblem::NotAString }));
         }
         let start = self.offset + (self.rest.len() - rest.len());
         let Some((payload, rest)) = rest.split_at_checked(header.payload_length) else {
-            return Err(self.error(field, "input too short"));
+            return Err(self.error(field, RlpProblem::Malformed(alloy_rlp::Error::InputTooShort)));
         };
         self.rest = rest;
         self.offset = start + payload.len();
@@ -82,7 +127,7 @@ impl<'a> Reader<'a> {
         if self.rest.is_empty() {
             return Ok(());
         }
-        Err(self.error(field, format!("expected the end of the list, got {} more bytes", self.rest.len())))
+        Err(self.error(field, RlpProblem::TooManyItems { bytes: self.rest.len() }))
     }
 
     /// A byte string that shares the input's memory.
@@ -97,7 +142,7 @@ impl<'a> Reader<'a> {
         payload.try_into().map_err(|_| RlpError {
             field,
             offset: before,
-            problem: format!("expected {N} bytes, got {}", payload.len()),
+            problem: RlpProblem::Length { expected: N, got: payload.len() },
         })
     }
 
@@ -123,10 +168,10 @@ impl<'a> Reader<'a> {
         let (_, payload) = self.item(field, false)?;
         let fail = |problem| Err(RlpError { field, offset: before, problem });
         if payload.first() == Some(&0) {
-            return fail("an integer has a leading zero".to_owned());
+            return fail(RlpProblem::LeadingZero);
         }
         if payload.len() > most {
-            return fail(format!("expected an integer of at most {most} bytes, got {}", payload.len()));
+            return fail(RlpProblem::TooLarge { limit: most, got: payload.len() });
         }
         Ok(payload)
     }

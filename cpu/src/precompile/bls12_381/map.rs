@@ -47,7 +47,7 @@ fn map<C: WBConfig>(element: <C as CurveConfig>::BaseField) -> Result<Affine<C>,
     Ok(point.clear_cofactor())
 }
 
-fn decode(bytes: &[u8]) -> Result<Fq, PrecompileError> {
+pub(super) fn decode(bytes: &[u8]) -> Result<Fq, PrecompileError> {
     let (chunks, _) = field_element(bytes)?.as_chunks::<8>();
     let mut limbs = [0; 6];
     for (limb, chunk) in limbs.iter_mut().rev().zip(chunks) {
@@ -56,7 +56,7 @@ fn decode(bytes: &[u8]) -> Result<Fq, PrecompileError> {
     Fq::from_bigint(BigInt(limbs)).ok_or(PrecompileError::InvalidInput("field elements below the modulus"))
 }
 
-fn encode(output: &mut Vec<u8>, element: &Fq) {
+pub(super) fn encode(output: &mut Vec<u8>, element: &Fq) {
     let mut bytes = [0; 48];
     for (chunk, limb) in bytes.chunks_exact_mut(8).zip(element.into_bigint().0.iter().rev()) {
         chunk.copy_from_slice(&limb.to_be_bytes());

@@ -61,13 +61,8 @@ pub(super) trait Curve {
     type Affine: Copy;
     type Projective;
 
-    /// The point of the curve in `bytes`; `None` is infinity.
-    fn decode(bytes: &[u8]) -> Result<Option<Self::Affine>, PrecompileError>;
-
-    /// As [`Curve::decode`], for points of the subgroup only.
+    /// The point of the subgroup in `bytes`; `None` is infinity.
     fn decode_in_subgroup(bytes: &[u8]) -> Result<Option<Self::Affine>, PrecompileError>;
-
-    fn encode_sum(a: Self::Affine, b: Self::Affine) -> Vec<u8>;
 
     fn encode_projective(point: Self::Projective) -> Vec<u8>;
 }
@@ -114,10 +109,6 @@ macro_rules! curve {
             type Affine = $affine;
             type Projective = $projective;
 
-            fn decode(bytes: &[u8]) -> Result<Option<$affine>, PrecompileError> {
-                Ok(Self::public_key(bytes)?.map(<$affine>::from))
-            }
-
             fn decode_in_subgroup(bytes: &[u8]) -> Result<Option<$affine>, PrecompileError> {
                 match Self::public_key(bytes)? {
                     None => Ok(None),
@@ -126,12 +117,6 @@ macro_rules! curve {
                         Err(_) => Err(OUTSIDE),
                     },
                 }
-            }
-
-            fn encode_sum(a: $affine, b: $affine) -> Vec<u8> {
-                let mut sum = $variant::AggregatePublicKey::from_public_key(&a.into());
-                sum.add_aggregate(&$variant::AggregatePublicKey::from_public_key(&b.into()));
-                Self::encode(&sum.to_public_key())
             }
 
             fn encode_projective(point: $projective) -> Vec<u8> {

@@ -1,0 +1,223 @@
+//! [`Reference`]: the backend that every other one is compared with.
+
+use crate::machine::{Available, Machine};
+use isolane_spec::{Backend, Batch, Environment, ExecutionError, Order, Outcome, Transaction};
+use rayon::prelude::*;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// Gas of one blob (EIP-4844).
+const GAS_PER_BLOB: u64 = 1 << 17;
+
+/// Executes lanes one after another on each core. Environments, and the transactions of an
+/// [`Order::Independent`] environment, run in parallel on rayon's current pool.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Reference;
+
+/// One result per transaction of an environment, in their order.
+type Results = Vec<(usize, Result<Outcome, ExecutionError>)>;
+
+impl Backend for Reference {
+    fn name(&self) -> &'static str {
+        "cpu"
+    }
+
+    fn execute(&self, batch: &Batch) -> Vec<Result<Outcome, ExecutionError>> {
+        let mut lanes: Vec<Vec<(usize, &Transaction)>> = vec![Vec::new(); batch.environments.len()];
+        let mut results: Vec<_> = batch
+            .transactions
+            .iter()
+            .map(|(environment, _)| Err(ExecutionError::NoEnvironment(*environment)))
+            .collect();
+        for (index, (environment, transaction)) in batch.transactions.iter().enumerate() {
+            if let Some(lanes) = lanes.get_mut(*environment as usize) {
+                lanes.push((index, transaction));
+            }
+        }
+        let done: Vec<Results> = batch
+            .environments
+            .par_iter()
+            .zip(&lanes)
+            .map(|(environment, lanes)| match environment.order {
+                Order::Sequential => sequential(environment, lanes),
+                Order::Independent => independent(environment, lanes),
+            })
+            .collect();
+        for (index, result) in done.into_iter().flatten() {
+            results[index] = result;
+        }
+        results
+    }
+}
+
+/// What is left of the block's gas, as a transaction sees it.
+fn block_limits(environment: &Environment) -> Available {
+    Available { gas: environment.block.gas_limit, blob_gas: environment.rules.blob_schedule.max * GAS_PER_BLOB }
+}
+
+/// Each transaction starts from the state that the one before it left. After an infrastructure error the later ones
+/// have no state to start from and end with the same error.
+fn sequential(environment: &Environment, lanes: &[(usize, &Transaction)]) -> Results {
+    let mut machine = Machine::new(environment.clone());
+    let mut available = block_limits(environment);
+    let mut failed = None;
+    let run = |&(index, transaction): &(usize, &Transaction)| {
+        let result = match &failed {
+            Some(error) => Err(ExecutionError::clone(error)),
+            None => contained(|| machine.transact(transaction, available)),
+        };
+        match &result {
+            Ok(outcome) => {
+                available.gas = available.gas.saturating_sub(outcome.gas_used);
+                if !matches!(outcome.status, isolane_spec::Status::Rejected(_)) {
+                    let blobs = transaction.blob_versioned_hashes.len() as u64;
+                    available.blob_gas = available.blob_gas.saturating_sub(blobs * GAS_PER_BLOB);
+                }
+            }
+            Err(error) => failed = Some(error.clone()),
+        }
+        (index, result)
+    };
+    lanes.iter().map(run).collect()
+}
+
+/// Each transaction starts from the base state.
+fn independent(environment: &Environment, lanes: &[(usize, &Transaction)]) -> Results {
+    let available = block_limits(environment);
+    lanes
+        .par_iter()
+        .map_init(
+            || Machine::new(environment.clone()),
+            |machine, &(index, transaction)| {
+                let result = contained(|| {
+                    machine.rewind();
+                    machine.transact(transaction, available)
+                });
+                if matches!(result, Err(ExecutionError::Panic(_))) {
+                    // What the panic left behind is not to be trusted.
+                    *machine = Machine::new(environment.clone());
+                }
+                (index, result)
+            },
+        )
+        .collect()
+}
+
+/// Runs a lane; a panic in it (a defect of isolane, or of a state that it was given) stays in it.
+fn contained(lane: impl FnOnce() -> Result<Outcome, ExecutionError>) -> Result<Outcome, ExecutionError> {
+    catch_unwind(AssertUnwindSafe(lane)).unwrap_or_else(|panic| {
+        let text = panic
+            .downcast_ref::<&str>()
+            .map(|text| (*text).to_owned())
+            .or_else(|| panic.downcast_ref::<String>().cloned())
+            .unwrap_or_else(|| "a panic without a message".to_owned());
+        Err(ExecutionError::Panic(text))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::keccak256;
+    use isolane_spec::opcode::op;
+    use isolane_spec::{
+        AccountInfo, BlockContext, Bytes, Fork, H160, H256, Halt, MemoryState, Rules, StateError, StateView, Status,
+        U256,
+    };
+    use std::sync::Arc;
+
+    const SENDER: H160 = H160([1; 20]);
+    const CONTRACT: H160 = H160([2; 20]);
+
+    fn state(code: &[u8]) -> MemoryState {
+        let mut state = MemoryState::default();
+        let rich = AccountInfo { balance: U256::from(10).pow(18.into()), ..AccountInfo::default() };
+        state.insert(SENDER, rich, Bytes::new(), []);
+        let info = AccountInfo { nonce: 1, code_hash: keccak256(code), ..AccountInfo::default() };
+        state.insert(CONTRACT, info, Bytes::copy_from_slice(code), []);
+        state
+    }
+
+    fn environment(id: &str, fork: Fork, state: impl StateView + 'static, order: Order) -> Environment {
+        let block = BlockContext { gas_limit: 30_000_000, ..BlockContext::default() };
+        Environment { order, ..Environment::new(id, Rules::new(fork, 1), block, Arc::new(state)) }
+    }
+
+    fn call(nonce: u64) -> Transaction {
+        Transaction { sender: SENDER, nonce, gas_limit: 100_000, to: Some(CONTRACT), ..Transaction::default() }
+    }
+
+    /// PUSH0; PUSH0; SSTORE of a counter: reads slot 0, adds one, writes it.
+    const COUNTER: [u8; 9] = [op::PUSH1, 1, op::PUSH1, 0, op::SLOAD, op::ADD, op::PUSH1, 0, op::SSTORE];
+
+    #[test]
+    fn order_decides_what_a_transaction_starts_from() {
+        let written = |order, nonces: [u64; 2]| {
+            let batch = Batch {
+                environments: vec![environment("counter", Fork::Prague, state(&COUNTER), order)],
+                transactions: nonces.iter().map(|&nonce| (0, call(nonce))).collect(),
+            };
+            let slot = |result: &Result<Outcome, ExecutionError>| {
+                let outcome = result.as_ref().expect("an outcome");
+                let diff = outcome.diff.iter().find(|diff| diff.address == CONTRACT).expect("a change");
+                diff.storage[0].after.low_u64()
+            };
+            Reference.execute(&batch).iter().map(slot).collect::<Vec<_>>()
+        };
+        assert_eq!(written(Order::Sequential, [0, 1]), [1, 2]);
+        assert_eq!(written(Order::Independent, [0, 0]), [1, 1]);
+    }
+
+    #[test]
+    fn forks_mix_in_a_batch() {
+        // PUSH0 is an opcode from Shanghai on.
+        let code = [op::PUSH0, op::STOP];
+        let batch = Batch {
+            environments: Fork::ALL.map(|fork| environment(fork.name(), fork, state(&code), Order::Sequential)).into(),
+            transactions: (0..Fork::ALL.len() as u32).map(|index| (index, call(0))).collect(),
+        };
+        for (fork, result) in Fork::ALL.iter().zip(Reference.execute(&batch)) {
+            let expected = if *fork < Fork::Shanghai { Status::Halt(Halt::UndefinedOpcode) } else { Status::Success };
+            assert_eq!(result.expect("an outcome").status, expected, "{fork}");
+        }
+    }
+
+    /// A state with a defect.
+    struct Broken(MemoryState);
+
+    impl StateView for Broken {
+        fn account(&self, address: &H160) -> Result<Option<AccountInfo>, StateError> {
+            self.0.account(address)
+        }
+        fn storage(&self, _: &H160, _: &U256) -> Result<U256, StateError> {
+            panic!("a defect in the storage")
+        }
+        fn has_storage(&self, address: &H160) -> Result<bool, StateError> {
+            self.0.has_storage(address)
+        }
+        fn code(&self, code_hash: &H256) -> Result<Bytes, StateError> {
+            self.0.code(code_hash)
+        }
+        fn block_hash(&self, number: u64) -> Result<H256, StateError> {
+            self.0.block_hash(number)
+        }
+    }
+
+    #[test]
+    fn a_panic_stays_in_its_environment() {
+        let well = |id| environment(id, Fork::Prague, state(&COUNTER), Order::Sequential);
+        let broken = |order| environment("broken", Fork::Prague, Broken(state(&COUNTER)), order);
+        let alone = Reference.execute(&Batch { environments: vec![well("well")], transactions: vec![(0, call(0))] });
+        let batch = Batch {
+            environments: vec![well("a"), broken(Order::Sequential), well("b"), broken(Order::Independent)],
+            transactions: vec![(0, call(0)), (1, call(0)), (2, call(0)), (3, call(0)), (1, call(1)), (9, call(0))],
+        };
+        let results = Reference.execute(&batch);
+        assert_eq!(results[0], alone[0]);
+        assert_eq!(results[2], alone[0]);
+        let panic = Err(ExecutionError::Panic("a defect in the storage".into()));
+        assert_eq!(results[1], panic);
+        assert_eq!(results[3], panic);
+        assert_eq!(results[4], panic, "the state after a panic is unknown");
+        assert_eq!(results[5], Err(ExecutionError::NoEnvironment(9)));
+    }
+}
