@@ -6,10 +6,10 @@ use crate::interpreter::{self, Exit};
 use crate::journal::{AccountIndex, create_address, create2_address};
 use crate::lane::{Lane, Programs};
 use crate::op::call::CallRequest;
-use crate::op::create::CreateRequest;
 use crate::precompile::{Precompile, PrecompileError};
 use crate::program::Program;
 use crate::stack::{Slots, slots};
+use crate::state_gas::FrameStateGas;
 use isolane_spec::{Bytes, Environment, Fork, H160, Halt, StateError, U256, word};
 
 /// Frames may be nested this deep below the first one.
@@ -28,13 +28,15 @@ pub(crate) enum End {
 pub(crate) struct Ended {
     pub end: End,
     pub gas: u64,
+    /// State gas that the outermost frame used (EIP-8037).
+    pub state_gas_used: u64,
     /// The account that was created.
     pub created: Option<H160>,
 }
 
 impl Ended {
     const fn new(end: End, gas: u64) -> Self {
-        Self { end, gas, created: None }
+        Self { end, gas, state_gas_used: 0, created: None }
     }
 
     const fn halt(halt: Halt) -> Self {
@@ -66,7 +68,7 @@ impl Executor {
     /// Calls from outside: the first frame of a transaction, or a system call.
     pub fn call(&mut self, request: CallRequest, input: Bytes) -> Result<Ended, StateError> {
         self.output.clear();
-        match self.start_call(0, request, Input::Owned(input))? {
+        match self.start_call(0, &request, Input::Owned(input))? {
             Some(ended) => Ok(ended),
             None => self.run(),
         }
@@ -105,7 +107,7 @@ impl Executor {
         let mut depth = 0;
         loop {
             let ended = match self.run_frame(depth) {
-                Exit::Call(request) => match self.nested_call(depth, request)? {
+                Exit::Call => match self.nested_call(depth)? {
                     Some(ended) => {
                         self.deliver(depth, ended, FrameKind::Call { offset: 0, len: 0 });
                         continue;
@@ -115,7 +117,7 @@ impl Executor {
                         continue;
                     }
                 },
-                Exit::Create(request) => match self.nested_create(depth, &request)? {
+                Exit::Create => match self.nested_create(depth)? {
                     Some(ended) => {
                         self.deliver(depth, ended, FrameKind::Create);
                         continue;
@@ -164,8 +166,9 @@ impl Executor {
     }
 
     /// A call by the frame at `depth`. `None`: a frame was started.
-    fn nested_call(&mut self, depth: usize, request: CallRequest) -> Result<Option<Ended>, StateError> {
+    fn nested_call(&mut self, depth: usize) -> Result<Option<Ended>, StateError> {
         let lane = &self.lane;
+        let request = lane.call;
         let caller = &mut self.frames[depth];
         caller.return_data.clear();
         let poor = request.needs_balance && lane.journal.account(caller.account).info.balance < request.value;
@@ -173,21 +176,22 @@ impl Executor {
             return Ok(Some(Ended::new(End::Halt(Halt::CallRefused), request.gas)));
         }
         let (offset, len) = request.input;
-        self.start_call(depth + 1, request, Input::Caller { offset, len })
+        self.start_call(depth + 1, &request, Input::Caller { offset, len })
     }
 
     /// Starts a call whose frame would be at `depth`. Returns how it ended where no frame is needed.
-    fn start_call(&mut self, depth: usize, request: CallRequest, input: Input) -> Result<Option<Ended>, StateError> {
+    fn start_call(&mut self, depth: usize, request: &CallRequest, input: Input) -> Result<Option<Ended>, StateError> {
         let checkpoint = self.lane.journal.checkpoint();
         if request.transfers {
             self.lane.journal.transfer(request.payer, request.target, &request.value);
+            self.lane.log_transfer(request.payer, request.target, &request.value);
         } else {
             self.lane.journal.touch(request.target);
         }
         if !request.delegated
             && let Some(precompile) = Precompile::at(request.code_address, self.lane.fork)
         {
-            let ended = self.run_precompile(depth, precompile, &request, &input);
+            let ended = self.run_precompile(depth, precompile, request, &input);
             if ended.end != End::Success {
                 self.lane.journal.revert(checkpoint);
             }
@@ -238,7 +242,8 @@ impl Executor {
     }
 
     /// A creation by the frame at `depth`. `None`: a frame was started.
-    fn nested_create(&mut self, depth: usize, request: &CreateRequest) -> Result<Option<Ended>, StateError> {
+    fn nested_create(&mut self, depth: usize) -> Result<Option<Ended>, StateError> {
+        let request = self.lane.creation;
         let creator = &mut self.frames[depth];
         creator.return_data.clear();
         let account = creator.account;
@@ -280,8 +285,9 @@ impl Executor {
             journal.set_nonce(account, 1);
         }
         journal.transfer(creator, account, &value);
-        let caller = journal.account(creator).address;
-        let mut program = Program::new(init_code);
+        self.lane.log_transfer(creator, account, &value);
+        let caller = self.lane.journal.account(creator).address;
+        let mut program = Program::new(init_code, self.lane.fork);
         let frame = self.frame(depth);
         frame.kind = FrameKind::Create;
         frame.input = Input::None;
@@ -306,7 +312,7 @@ impl Executor {
             Exit::Return(offset, len) => (End::Success, frame.memory.slice(offset, len)),
             Exit::Revert(offset, len) => (End::Revert, frame.memory.slice(offset, len)),
             Exit::Halt(halt) => (End::Halt(halt), &[][..]),
-            Exit::Call(_) | Exit::Create(_) | Exit::Checked | Exit::State(_) => {
+            Exit::Call | Exit::Create | Exit::Checked | Exit::State(_) => {
                 unreachable!("the frame goes on")
             }
         };
@@ -318,7 +324,7 @@ impl Executor {
         target.clear();
         match frame.kind {
             FrameKind::Create if end == End::Success => {
-                match deposit(&mut self.lane, frame.account, output, frame.gas) {
+                match deposit(&mut self.lane, frame.account, &mut frame.state_gas, output, frame.gas) {
                     Ok(Deposit { gas, stored }) => {
                         ended.gas = gas;
                         ended.created = Some(frame.address);
@@ -335,6 +341,16 @@ impl Executor {
         if ended.end != End::Success {
             self.lane.journal.revert(frame.checkpoint);
         }
+        if self.lane.state_gas.account > 0 {
+            let state_gas = &mut self.lane.state_gas;
+            match (below.last_mut(), ended.end) {
+                (Some(caller), End::Success) => state_gas.succeed(&mut caller.state_gas, &frame.state_gas),
+                (Some(_), _) => state_gas.fail(&frame.state_gas),
+                (None, End::Success) => {}
+                (None, _) => state_gas.fail_outermost(&mut frame.state_gas),
+            }
+            ended.state_gas_used = frame.state_gas.used;
+        }
         ended
     }
 
@@ -348,7 +364,14 @@ impl Executor {
                 frame.memory.write(offset, &frame.return_data[..len]);
                 U256::from(u8::from(ended.end == End::Success))
             }
-            FrameKind::Create => ended.created.map_or(U256::zero(), |address| word::from_address(&address)),
+            FrameKind::Create => match &ended.created {
+                Some(address) => word::from_address(address),
+                None => {
+                    // No account came into being (EIP-8037).
+                    self.lane.state_gas.credit(&mut frame.state_gas, self.lane.state_gas.account);
+                    U256::zero()
+                }
+            },
         };
         self.stacks[depth][frame.stack_len] = result;
         frame.stack_len += 1;
@@ -364,18 +387,28 @@ struct Deposit {
 }
 
 /// Stores the code that initcode returned.
-fn deposit(lane: &mut Lane, account: AccountIndex, code: &[u8], gas: u64) -> Result<Deposit, Halt> {
+fn deposit(
+    lane: &mut Lane,
+    account: AccountIndex,
+    state_gas: &mut FrameStateGas,
+    code: &[u8],
+    gas: u64,
+) -> Result<Deposit, Halt> {
     if lane.fork >= Fork::London && code.first() == Some(&0xef) {
         return Err(Halt::CodeStartsWithEf);
     }
     if code.len() > lane.schedule.max_code_size as usize {
         return Err(Halt::CodeTooLarge);
     }
-    let cost = code.len() as u64 * u64::from(lane.schedule.code_deposit_byte);
-    let Some(rest) = gas.checked_sub(cost) else {
+    let length = code.len() as u64;
+    let cost = length * u64::from(lane.schedule.code_deposit_byte)
+        + length.div_ceil(32) * u64::from(lane.schedule.code_deposit_word);
+    let Some(mut rest) = gas.checked_sub(cost) else {
         // Frontier keeps the account without code and the gas (EIP-2).
         return if lane.fork < Fork::Homestead { Ok(Deposit { gas, stored: false }) } else { Err(Halt::OutOfGas) };
     };
+    let state_cost = length * lane.state_gas.code_byte;
+    lane.state_gas.charge(state_gas, state_cost, &mut rest).map_err(|_| Halt::OutOfGas)?;
     if !code.is_empty() {
         lane.journal.set_code(account, Bytes::copy_from_slice(code), crypto::keccak256(code));
     }

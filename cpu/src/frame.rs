@@ -3,6 +3,7 @@
 use crate::journal::{AccountIndex, Checkpoint};
 use crate::memory::Memory;
 use crate::program::Program;
+use crate::state_gas::FrameStateGas;
 use isolane_spec::{Bytes, H160, U256};
 
 /// Where a frame's input lies.
@@ -50,6 +51,7 @@ pub(crate) struct Frame {
     /// What to undo if it fails.
     pub checkpoint: Checkpoint,
     pub gas: u64,
+    pub state_gas: FrameStateGas,
     /// Where it continues: a decoded instruction, or a byte when `checked`.
     pub position: usize,
     /// Whether it is executed byte by byte, each instruction checked.
@@ -73,6 +75,7 @@ impl Frame {
             is_static: false,
             checkpoint: Checkpoint::default(),
             gas: 0,
+            state_gas: FrameStateGas::default(),
             position: 0,
             checked: false,
             stack_len: 0,
@@ -85,6 +88,7 @@ impl Frame {
     pub fn clear(&mut self) {
         self.stack_len = 0;
         self.checked = false;
+        self.state_gas = FrameStateGas::default();
         self.memory.clear();
         self.return_data.clear();
     }

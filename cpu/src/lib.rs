@@ -14,6 +14,8 @@ mod op;
 pub mod precompile;
 mod program;
 mod stack;
+mod state_gas;
+mod transfer_log;
 mod transition;
 
 pub use backend::Reference;

@@ -9,7 +9,7 @@
 //! matters, the interpreter leaves this form and executes the bytes themselves, one checked instruction at a time.
 
 use isolane_spec::gas::SCHEDULES;
-use isolane_spec::opcode::{Opcode, op};
+use isolane_spec::opcode::{Opcode, exchanged_items, op, stack_index, takes_immediate};
 use isolane_spec::word;
 use isolane_spec::{Bytes, Fork, U256};
 
@@ -35,6 +35,22 @@ pub(crate) mod inner {
     pub const JUMPI_ZERO_TO_PC: u8 = 0xb8;
     /// ISZERO, PUSH and JUMPI, decoded.
     pub const JUMPI_ZERO_TO: u8 = 0xb9;
+    /// PUSH `arg` and ADD.
+    pub const ADD_SMALL: u8 = 0xba;
+    /// PUSH the constant `arg` and AND.
+    pub const AND_CONSTANT: u8 = 0xbb;
+    /// PUSH `arg` and EQ.
+    pub const EQ_SMALL: u8 = 0xbc;
+    /// PUSH `arg`, below 256, and SHL.
+    pub const SHL_SMALL: u8 = 0xbd;
+    /// PUSH `arg`, below 256, and SHR.
+    pub const SHR_SMALL: u8 = 0xbe;
+    /// PUSH `arg` and MLOAD.
+    pub const MLOAD_SMALL: u8 = 0xbf;
+    /// PUSH `arg` and MSTORE.
+    pub const MSTORE_SMALL: u8 = 0xc0;
+    /// SWAP and POP: the top goes `arg` items deeper.
+    pub const SWAP_POP: u8 = 0xc1;
 }
 
 /// One decoded instruction.
@@ -88,6 +104,27 @@ pub(crate) fn rows(fork: Fork) -> Rows {
     })
 }
 
+/// The operands of DUPN, SWAPN and EXCHANGE (EIP-8024).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct StackOperands {
+    /// What the instruction works on: the index of DUPN and SWAPN, or both items of EXCHANGE, a byte each.
+    pub arg: u32,
+    /// Stack items that must be there.
+    pub need: usize,
+}
+
+/// The operands that an immediate byte gives; `None` where EIP-8024 forbids it.
+pub(crate) fn stack_operands(opcode: u8, immediate: u8) -> Option<StackOperands> {
+    if opcode == op::EXCHANGE {
+        let (one, other) = exchanged_items(immediate)?;
+        let arg = u32::from(one) | u32::from(other) << 8;
+        return Some(StackOperands { arg, need: usize::from(one.max(other)) + 1 });
+    }
+    let index = stack_index(immediate)?;
+    let need = usize::from(index) + usize::from(opcode == op::SWAPN);
+    Some(StackOperands { arg: index.into(), need })
+}
+
 /// Longest block, so that its sums fit their fields.
 const MAX_BLOCK_STEPS: u32 = 8_192;
 /// An entry that is not decoded yet.
@@ -113,7 +150,8 @@ pub(crate) struct Program {
 
 impl Program {
     /// Finds the jump destinations; decodes nothing yet.
-    pub fn new(code: Bytes) -> Self {
+    pub fn new(code: Bytes, fork: Fork) -> Self {
+        let has_stack_immediates = fork >= Fork::Amsterdam;
         let mut jumpdests = vec![0u64; code.len() / 64 + 1];
         let mut pc = 0;
         while let Some(&byte) = code.get(pc) {
@@ -121,6 +159,8 @@ impl Program {
                 jumpdests[pc / 64] |= 1 << (pc % 64);
             } else if (op::PUSH1..=op::PUSH32).contains(&byte) {
                 pc += usize::from(byte - op::PUSH1) + 1;
+            } else if has_stack_immediates && takes_immediate(byte, code.get(pc + 1).copied().unwrap_or_default()) {
+                pc += 1;
             }
             pc += 1;
         }
@@ -202,6 +242,11 @@ impl Program {
         self.positions.push(pc as u32);
     }
 
+    /// The byte at `pc`; zero beyond the end of the code.
+    pub fn byte(&self, pc: usize) -> u8 {
+        self.code.get(pc).copied().unwrap_or_default()
+    }
+
     /// The constant that a PUSH at `pc` pushes; missing bytes at the end of the code read as zero.
     pub fn immediate(&self, pc: usize, len: usize) -> U256 {
         let mut bytes = [0; 32];
@@ -274,6 +319,18 @@ impl Program {
                         }
                     }
                 }
+                op::DUPN | op::SWAPN | op::EXCHANGE => match stack_operands(byte, self.byte(pc + 1)) {
+                    Some(operands) => {
+                        // The table has the least need of any immediate; no item is taken away.
+                        let before = height - i32::from(row.pushes) + i32::from(row.pops);
+                        need = need.max(operands.need as i32 - before);
+                        self.emit(byte, operands.arg, pc);
+                    }
+                    None => {
+                        self.emit(inner::UNDEFINED, u32::from(byte), pc);
+                        break (None, after);
+                    }
+                },
                 op::STOP | op::RETURN | op::REVERT | op::INVALID | op::SELFDESTRUCT => {
                     self.emit(byte, 0, pc);
                     break (None, after);
@@ -289,7 +346,11 @@ impl Program {
                     self.emit(byte, pc as u32, pc);
                     break (Some(after), after);
                 }
-                _ => self.emit(byte, pc as u32, pc),
+                _ => {
+                    if !self.fuse(byte) {
+                        self.emit(byte, pc as u32, pc);
+                    }
+                }
             }
             pc = after;
         };
@@ -297,6 +358,32 @@ impl Program {
         let clamp = |count: i32| count.clamp(0, 1_025) as u16;
         self.blocks.push(Block { gas, steps, need: clamp(need), grow: clamp(grow), end: end as u32 });
         next
+    }
+
+    /// Makes one instruction of the previous one and an opcode where that pays. Returns whether it did.
+    fn fuse(&mut self, byte: u8) -> bool {
+        let Some(previous) = self.instructions.last_mut() else { return false };
+        let fused = match (previous.op, byte) {
+            (inner::PUSH_SMALL, op::ADD) => inner::ADD_SMALL,
+            (inner::PUSH_SMALL, op::EQ) => inner::EQ_SMALL,
+            (inner::PUSH_SMALL, op::SHL) if previous.arg < 256 => inner::SHL_SMALL,
+            (inner::PUSH_SMALL, op::SHR) if previous.arg < 256 => inner::SHR_SMALL,
+            (inner::PUSH_SMALL, op::MLOAD) => inner::MLOAD_SMALL,
+            (inner::PUSH_SMALL, op::MSTORE) => inner::MSTORE_SMALL,
+            (inner::PUSH_CONSTANT, op::AND) => inner::AND_CONSTANT,
+            (inner::PUSH_SMALL, op::AND) => {
+                self.constants.push(U256::from(previous.arg));
+                previous.arg = self.constants.len() as u32 - 1;
+                inner::AND_CONSTANT
+            }
+            (swap @ op::SWAP1..=op::SWAP16, op::POP) => {
+                previous.arg = u32::from(swap - op::SWAP1) + 1;
+                inner::SWAP_POP
+            }
+            _ => return false,
+        };
+        previous.op = fused;
+        true
     }
 
     /// A jump, fused with what is pushed right before it where that is known.

@@ -74,6 +74,14 @@ impl<'a> Stack<'a> {
         self.push(word);
     }
 
+    /// EXCHANGE: two items that many below the top.
+    #[inline(always)]
+    pub fn exchange(&mut self, one: usize, other: usize) {
+        let word = *self.peek(one);
+        let other = std::mem::replace(self.peek_mut(other), word);
+        *self.peek_mut(one) = other;
+    }
+
     /// SWAP: the top and the item `depth` below it.
     #[inline(always)]
     pub fn swap(&mut self, depth: usize) {

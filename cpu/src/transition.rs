@@ -4,13 +4,14 @@
 use crate::crypto;
 use crate::execution::{End, Ended, Executor};
 use crate::journal::{AccountIndex, Checkpoint};
-use crate::lane::{TransactionContext, delegation, designator};
+use crate::lane::{TransactionContext, designator};
 use crate::machine::Available;
 use crate::op::call::CallRequest;
+use crate::state_gas::StateGas;
 use alloy_rlp::Encodable;
 use isolane_spec::gas::GasSchedule;
 use isolane_spec::{
-    Authorization, Bytes, Environment, ExecutionError, Fork, H160, InvalidTransaction, KECCAK_EMPTY, Outcome,
+    Authorization, Bytes, Environment, ExecutionError, Fork, H160, Halt, InvalidTransaction, KECCAK_EMPTY, Outcome,
     StateError, Status, Transaction, TransactionType, U256, word,
 };
 
@@ -33,29 +34,49 @@ const SECP256K1_HALF_ORDER: U256 =
 
 /// Gas that a transaction costs before anything runs.
 struct IntrinsicGas {
-    gas: u64,
+    regular: u64,
+    /// State gas (EIP-8037); 0 before Amsterdam.
+    state: u64,
     /// The least that it pays in all (EIP-7623).
     floor: u64,
 }
 
-fn intrinsic_gas(transaction: &Transaction, schedule: &GasSchedule) -> IntrinsicGas {
+/// Gas that the frames of a transaction used (EIP-8037); zero before Amsterdam.
+#[derive(Default)]
+struct ExecutionGas {
+    regular: u64,
+    state: u64,
+}
+
+fn intrinsic_gas(transaction: &Transaction, schedule: &GasSchedule, prices: &StateGas) -> IntrinsicGas {
     let gas = |number: u32| u64::from(number);
     let bytes = transaction.input.len() as u64;
     let zeros = transaction.input.iter().filter(|byte| **byte == 0).count() as u64;
     let nonzeros = bytes - zeros;
     let mut total = gas(schedule.transaction) + zeros * gas(schedule.data_zero) + nonzeros * gas(schedule.data_nonzero);
+    let mut state = 0;
     if transaction.to.is_none() {
+        state += prices.account;
         total += gas(schedule.transaction_create) + bytes.div_ceil(32) * gas(schedule.initcode_word);
     }
+    let mut listed_tokens = 0;
     for item in &transaction.access_list {
+        listed_tokens += gas(schedule.access_list_address_tokens)
+            + item.storage_keys.len() as u64 * gas(schedule.access_list_slot_tokens);
         total += gas(schedule.access_list_address) + item.storage_keys.len() as u64 * gas(schedule.access_list_slot);
     }
-    total += transaction.authorization_list.len() as u64 * gas(schedule.authorization);
+    total += listed_tokens * gas(schedule.data_floor_token);
+    let authorizations = transaction.authorization_list.len() as u64;
+    total += authorizations * gas(schedule.authorization);
+    state += authorizations.saturating_mul(prices.account.saturating_add(prices.delegation));
     let floor = match schedule.data_floor_token {
         0 => 0,
-        token => gas(schedule.transaction) + (zeros + 4 * nonzeros) * gas(token),
+        token => {
+            let tokens = gas(schedule.data_floor_zero) * zeros + 4 * nonzeros + listed_tokens;
+            gas(schedule.transaction) + tokens * gas(token)
+        }
     };
-    IntrinsicGas { gas: total, floor }
+    IntrinsicGas { regular: total, state, floor }
 }
 
 /// The rules that need no state.
@@ -63,6 +84,7 @@ fn validate_form(
     transaction: &Transaction,
     environment: &Environment,
     schedule: &GasSchedule,
+    prices: &StateGas,
 ) -> Result<IntrinsicGas, InvalidTransaction> {
     use InvalidTransaction as Invalid;
     let fork = environment.rules.fork;
@@ -80,10 +102,11 @@ fn validate_form(
     if let Some(got) = transaction.chain_id.filter(|&got| got != expected) {
         return Err(Invalid::WrongChainId { expected, got });
     }
-    let intrinsic = intrinsic_gas(transaction, schedule);
+    let intrinsic = intrinsic_gas(transaction, schedule, prices);
     let got = transaction.gas_limit;
-    if intrinsic.gas > got {
-        return Err(Invalid::IntrinsicGasTooLow { required: intrinsic.gas, got });
+    let required = intrinsic.regular.saturating_add(intrinsic.state);
+    if required > got {
+        return Err(Invalid::IntrinsicGasTooLow { required, got });
     }
     if intrinsic.floor > got {
         return Err(Invalid::FloorGasTooLow { required: intrinsic.floor, got });
@@ -97,8 +120,10 @@ fn validate_form(
             got: transaction.input.len(),
         });
     }
-    if schedule.transaction_gas_cap != u32::MAX && got > u64::from(schedule.transaction_gas_cap) {
-        return Err(Invalid::GasLimitAboveCap { cap: u64::from(schedule.transaction_gas_cap), got });
+    // From EIP-8037 on the cap is on regular gas: all that is known of it here is the least.
+    let capped = if fork >= Fork::Amsterdam { intrinsic.regular.max(intrinsic.floor) } else { got };
+    if schedule.transaction_gas_cap != u32::MAX && capped > u64::from(schedule.transaction_gas_cap) {
+        return Err(Invalid::GasLimitAboveCap { cap: u64::from(schedule.transaction_gas_cap), got: capped });
     }
     Ok(intrinsic)
 }
@@ -107,13 +132,21 @@ fn validate_form(
 fn validate_in_block(
     transaction: &Transaction,
     environment: &Environment,
+    schedule: &GasSchedule,
+    intrinsic: &IntrinsicGas,
     available: Available,
 ) -> Result<(), InvalidTransaction> {
     use InvalidTransaction as Invalid;
     let block = &environment.block;
     let kind = transaction.transaction_type;
-    if transaction.gas_limit > available.gas {
-        return Err(Invalid::BlockGasLimitExceeded { available: available.gas, got: transaction.gas_limit });
+    // From EIP-8037 on the block counts regular gas and state gas apart.
+    let most_gas = if environment.rules.fork >= Fork::Amsterdam {
+        (transaction.gas_limit - intrinsic.state).min(u64::from(schedule.transaction_gas_cap))
+    } else {
+        transaction.gas_limit
+    };
+    if most_gas > available.gas {
+        return Err(Invalid::BlockGasLimitExceeded { available: available.gas, got: most_gas });
     }
     if transaction.max_priority_fee_per_gas > transaction.max_fee_per_gas {
         return Err(Invalid::PriorityFeeAboveFeeCap);
@@ -155,12 +188,26 @@ fn validate_in_block(
     Ok(())
 }
 
+/// What gas costs, in wei; `None` where that exceeds 256 bits.
+#[inline]
+fn price(per_gas: &U256, gas: u64) -> Option<U256> {
+    let mut carry = 0;
+    let limbs = per_gas.0.map(|limb| {
+        let product = u128::from(limb) * u128::from(gas) + carry;
+        carry = product >> 64;
+        product as u64
+    });
+    (carry == 0).then_some(U256(limbs))
+}
+
 /// The most that a transaction can cost, in wei.
 fn maximum_cost(transaction: &Transaction) -> Option<U256> {
-    let gas = transaction.max_fee_per_gas.checked_mul(U256::from(transaction.gas_limit))?;
+    let cost = price(&transaction.max_fee_per_gas, transaction.gas_limit)?.checked_add(transaction.value)?;
+    if transaction.blob_versioned_hashes.is_empty() {
+        return Some(cost);
+    }
     let blob_gas = transaction.blob_versioned_hashes.len() as u64 * GAS_PER_BLOB;
-    let blobs = transaction.max_fee_per_blob_gas.checked_mul(U256::from(blob_gas))?;
-    gas.checked_add(transaction.value)?.checked_add(blobs)
+    cost.checked_add(price(&transaction.max_fee_per_blob_gas, blob_gas)?)
 }
 
 impl Executor {
@@ -179,8 +226,9 @@ impl Executor {
     fn try_transact(&mut self, transaction: &Transaction, available: Available) -> Result<Outcome, StateError> {
         let schedule = self.lane.schedule;
         let environment = &self.lane.environment;
-        let validity = validate_form(transaction, environment, schedule)
-            .and_then(|intrinsic| validate_in_block(transaction, environment, available).map(|()| intrinsic));
+        let validity = validate_form(transaction, environment, schedule, &self.lane.state_gas).and_then(|intrinsic| {
+            validate_in_block(transaction, environment, schedule, &intrinsic, available).map(|()| intrinsic)
+        });
         let intrinsic = match validity {
             Ok(intrinsic) => intrinsic,
             Err(reason) => return Ok(Outcome::rejected(reason)),
@@ -196,34 +244,78 @@ impl Executor {
         let tip = transaction.max_priority_fee_per_gas.min(transaction.max_fee_per_gas - base_fee);
         let gas_price = base_fee + tip;
         let blob_gas = transaction.blob_versioned_hashes.len() as u64 * GAS_PER_BLOB;
-        let prepaid = gas_price * U256::from(transaction.gas_limit) + blob_base_fee * U256::from(blob_gas);
+        let wei = |per_gas: &U256, gas: u64| price(per_gas, gas).unwrap_or(U256::MAX);
+        let prepaid = wei(&gas_price, transaction.gas_limit).saturating_add(wei(&blob_base_fee, blob_gas));
         let info = self.lane.journal.account(sender).info;
-        self.lane.journal.set_balance(sender, info.balance - prepaid);
+        self.lane.journal.set_balance(sender, info.balance.saturating_sub(prepaid));
         self.lane.journal.set_nonce(sender, info.nonce + 1);
 
         self.prepare_lane(transaction, gas_price, sender)?;
+        let mut gas = transaction.gas_limit - intrinsic.regular - intrinsic.state;
+        let mut reservoir = 0;
+        if self.lane.fork >= Fork::Amsterdam {
+            // What the cap leaves no room for can only be state gas (EIP-8037).
+            let most = u64::from(schedule.transaction_gas_cap) - intrinsic.regular;
+            reservoir = gas.saturating_sub(most);
+            gas -= reservoir;
+        }
+        self.lane.state_gas.begin(reservoir);
         self.set_delegations(&transaction.authorization_list)?;
+        let given = gas + self.lane.state_gas.reservoir;
 
-        let gas = transaction.gas_limit - intrinsic.gas;
         let ended = match transaction.to {
             None => self.create(sender, info.nonce, transaction.value, transaction.input.clone(), gas)?,
             Some(to) => self.call_from_outside(sender, to, transaction, gas)?,
         };
 
         // Refund (EIP-3529), floor (EIP-7623), pay.
-        let spent = transaction.gas_limit - ended.gas;
+        let execution = self.settle_state_gas(&ended, given)?;
+        let spent = transaction.gas_limit - ended.gas - self.lane.state_gas.reservoir;
         let counter = u64::try_from(self.lane.journal.refund).unwrap_or(0);
         let refund = counter.min(spent / u64::from(schedule.refund_quotient));
         let gas_used = (spent - refund).max(intrinsic.floor);
         let journal = &mut self.lane.journal;
         let balance = journal.account(sender).info.balance;
-        let unspent = gas_price * U256::from(transaction.gas_limit - gas_used);
+        let unspent = wei(&gas_price, transaction.gas_limit - gas_used);
         journal.set_balance(sender, balance.overflowing_add(unspent).0);
         let coinbase = self.lane.load(&coinbase)?;
         let journal = &mut self.lane.journal;
         let balance = journal.account(coinbase).info.balance;
-        journal.set_balance(coinbase, balance.overflowing_add(tip * U256::from(gas_used)).0);
-        Ok(self.outcome(&ended, gas_used, refund))
+        journal.set_balance(coinbase, balance.overflowing_add(wei(&tip, gas_used)).0);
+        self.lane.log_final_burns();
+        let mut outcome = self.outcome(&ended, gas_used, refund);
+        if self.lane.fork >= Fork::Amsterdam {
+            outcome.block_gas_used = (intrinsic.regular + execution.regular).max(intrinsic.floor);
+            outcome.state_gas_used = intrinsic.state + execution.state;
+        }
+        Ok(outcome)
+    }
+
+    /// After the outermost frame: what it used of either kind, and what goes back to the reservoir for accounts that
+    /// the transaction both created and destroyed (EIP-8037).
+    fn settle_state_gas(&mut self, ended: &Ended, given: u64) -> Result<ExecutionGas, StateError> {
+        let lane = &mut self.lane;
+        if lane.state_gas.account == 0 {
+            return Ok(ExecutionGas::default());
+        }
+        if ended.end == End::Halt(Halt::CreateCollision) {
+            // The sender pays for all gas, of which the block counts none.
+            lane.state_gas.reservoir = 0;
+            return Ok(ExecutionGas::default());
+        }
+        let mut state = ended.state_gas_used;
+        let regular = given - ended.gas - lane.state_gas.reservoir - state - lane.state_gas.lost;
+        let destroyed = lane.journal.destroyed();
+        if !destroyed.is_empty() {
+            let mut back = lane.journal.written_slots(&destroyed) * lane.state_gas.slot;
+            for account in destroyed {
+                back += lane.state_gas.account + lane.code(account)?.len() as u64 * lane.state_gas.code_byte;
+            }
+            let back = back.min(state);
+            state -= back;
+            lane.state_gas.reservoir += back;
+        }
+        Ok(ExecutionGas { regular, state })
     }
 
     /// The rules that depend on the sender's account.
@@ -246,9 +338,8 @@ impl Executor {
             return Ok(Err(Invalid::InsufficientFunds { required, got: info.balance }));
         }
         if info.code_hash != KECCAK_EMPTY {
-            let delegated = self.lane.fork >= Fork::Prague && delegation(&self.lane.code(sender)?).is_some();
             // EIP-3607 holds for all blocks: none before it broke it.
-            if !delegated {
+            if self.lane.delegation(sender)?.is_none() {
                 return Ok(Err(Invalid::SenderHasCode));
             }
         }
@@ -277,9 +368,6 @@ impl Executor {
             context.warm_addresses.insert(item.address);
             context.warm_slots.extend(item.storage_keys.iter().map(|key| (item.address, *key)));
         }
-        if lane.fork >= Fork::Shanghai {
-            context.warm_addresses.insert(lane.environment.block.coinbase);
-        }
         lane.journal.warm(sender);
         if let Some(to) = &transaction.to {
             let to = lane.load(to)?;
@@ -300,7 +388,7 @@ impl Executor {
             let account = self.lane.load(&authority)?;
             self.lane.journal.warm(account);
             let info = self.lane.journal.account(account).info;
-            if info.code_hash != KECCAK_EMPTY && delegation(&self.lane.code(account)?).is_none() {
+            if info.code_hash != KECCAK_EMPTY && self.lane.delegation(account)?.is_none() {
                 continue;
             }
             if info.nonce != authorization.nonce {
@@ -309,6 +397,8 @@ impl Executor {
             let journal = &mut self.lane.journal;
             if journal.account(account).exists {
                 journal.refund += i64::from(self.lane.schedule.authorization_refund);
+                // Its account is paid for as if it were new (EIP-8037).
+                self.lane.state_gas.reservoir += self.lane.state_gas.account;
             }
             if authorization.address.is_zero() {
                 journal.set_code(account, Bytes::new(), KECCAK_EMPTY);
@@ -332,9 +422,7 @@ impl Executor {
         let target = self.lane.load(&to)?;
         let mut code_account = target;
         let mut delegated = false;
-        if self.lane.fork >= Fork::Prague
-            && let Some(address) = delegation(&self.lane.code(target)?)
-        {
+        if let Some(address) = self.lane.delegation(target)? {
             // The target of the callee's delegation is warm (EIP-7702).
             code_account = self.lane.load(&address)?;
             self.lane.journal.warm(code_account);
@@ -364,6 +452,7 @@ impl Executor {
         let lane = &mut self.lane;
         lane.journal.begin();
         lane.steps = 0;
+        lane.state_gas.begin(0);
         lane.transaction = TransactionContext { origin: SYSTEM_ADDRESS, ..Default::default() };
         let target = lane.load(&to)?;
         let request = CallRequest {
@@ -402,6 +491,8 @@ impl Executor {
             },
             gas_used,
             gas_refunded,
+            block_gas_used: gas_used,
+            state_gas_used: 0,
             output: if self.output.is_empty() { Bytes::new() } else { Bytes::copy_from_slice(&self.output) },
             created: ended.created,
             logs: std::mem::take(&mut journal.logs),

@@ -32,7 +32,13 @@ fn run(fork: Fork, code: Vec<u8>) -> Status {
 fn program(row: &Opcode, pops: u8, drops: u8) -> Vec<u8> {
     let mut code = [op::PUSH1, 0].repeat(pops.into());
     code.push(row.byte);
-    code.extend(vec![0; row.immediate.into()]);
+    // Of those that EIP-8024 defines, the immediate that reaches the fewest items.
+    let immediate = match row.byte {
+        op::DUPN | op::SWAPN => 0x80,
+        op::EXCHANGE => 0x8e,
+        _ => 0,
+    };
+    code.extend(vec![immediate; row.immediate.into()]);
     code.extend(vec![op::POP; drops.into()]);
     code
 }

@@ -87,6 +87,9 @@ fn dispatch(opcode: u32) -> bool {
         case OP_LOG0, OP_LOG1, OP_LOG2, OP_LOG3, OP_LOG4: {
             op_log(opcode - OP_LOG0 + 0u);
         }
+        case OP_DUPN: { op_dupn(); }
+        case OP_SWAPN: { op_swapn(); }
+        case OP_EXCHANGE: { op_exchange(); }
         case OP_CREATE: { op_create(); }
         case OP_CALL: { op_call(); }
         case OP_CALLCODE: { op_callcode(); }

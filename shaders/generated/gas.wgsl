@@ -22,6 +22,7 @@ struct GasSchedule {
     self_destruct_refund: u32,
     create: u32,
     code_deposit_byte: u32,
+    code_deposit_word: u32,
     initcode_word: u32,
     sstore: array<u32, 9>,
     sstore_refund: array<i32, 9>,
@@ -31,6 +32,9 @@ struct GasSchedule {
     data_zero: u32,
     data_nonzero: u32,
     data_floor_token: u32,
+    data_floor_zero: u32,
+    access_list_address_tokens: u32,
+    access_list_slot_tokens: u32,
     access_list_address: u32,
     access_list_slot: u32,
     authorization: u32,
@@ -39,6 +43,10 @@ struct GasSchedule {
     max_code_size: u32,
     max_initcode_size: u32,
     transaction_gas_cap: u32,
+    state_bytes_account: u32,
+    state_bytes_slot: u32,
+    state_bytes_delegation: u32,
+    state_bytes_code: u32,
 }
 
 const GAS_ZERO: u32 = 0u;

@@ -104,6 +104,8 @@ pub struct GasSchedule {
     pub create: u32,
     /// Deployed code per byte.
     pub code_deposit_byte: u32,
+    /// Deployed code per word, for its hash (EIP-8037).
+    pub code_deposit_word: u32,
     /// Initcode per word (EIP-3860).
     pub initcode_word: u32,
     /// SSTORE by case.
@@ -122,6 +124,12 @@ pub struct GasSchedule {
     pub data_nonzero: u32,
     /// Floor per token of data (EIP-7623); 0 = no floor.
     pub data_floor_token: u32,
+    /// Tokens of a zero byte of the data in the floor (EIP-7976); any other byte has 4.
+    pub data_floor_zero: u32,
+    /// Tokens of an address of the access list, paid at the floor's price and counted in the floor (EIP-7981).
+    pub access_list_address_tokens: u32,
+    /// Tokens of a slot of the access list, likewise.
+    pub access_list_slot_tokens: u32,
     /// Per address of the access list.
     pub access_list_address: u32,
     /// Per slot of the access list.
@@ -136,8 +144,41 @@ pub struct GasSchedule {
     pub max_code_size: u32,
     /// Longest initcode (EIP-3860); `u32::MAX` = no limit.
     pub max_initcode_size: u32,
-    /// Most gas of one transaction (EIP-7825); `u32::MAX` = no limit.
+    /// Most gas of one transaction (EIP-7825), from EIP-8037 on most regular gas; `u32::MAX` = no limit.
     pub transaction_gas_cap: u32,
+    /// Bytes of state that a new account is paid for as (EIP-8037); 0 = state has no gas of its own.
+    pub state_bytes_account: u32,
+    /// Bytes of state of a new storage slot, likewise.
+    pub state_bytes_slot: u32,
+    /// Bytes of state of a delegation, likewise.
+    pub state_bytes_delegation: u32,
+    /// Bytes of state of a byte of deployed code, likewise.
+    pub state_bytes_code: u32,
+}
+
+/// The case of [`sstore_case`] that adds a slot.
+pub const SSTORE_ADDED: usize = 1;
+/// The case of [`sstore_case`] that first changes a slot that is not zero.
+pub const SSTORE_MODIFIED: usize = 3;
+/// The case of [`sstore_case`] that deletes a slot which the transaction added.
+pub const SSTORE_ADDED_DELETED: usize = 7;
+/// The case of [`sstore_case`] that gives a changed slot its value back.
+pub const SSTORE_RESTORED: usize = 8;
+
+/// The price of one byte of state (EIP-8037): what makes the state grow by 100 GiB a year if half of each block's gas
+/// goes into it, rounded down to five significant bits.
+#[must_use]
+pub const fn state_gas_per_byte(block_gas_limit: u64) -> u64 {
+    const BLOCKS_PER_YEAR: u128 = 2_628_000;
+    const TARGET_GROWTH_PER_YEAR: u128 = 100 << 30;
+    const SIGNIFICANT_BITS: u32 = 5;
+    const OFFSET: u128 = 9_578;
+    let exact = (block_gas_limit as u128 * BLOCKS_PER_YEAR).div_ceil(2 * TARGET_GROWTH_PER_YEAR);
+    let shifted = exact + OFFSET;
+    let shift = (u128::BITS - shifted.leading_zeros()).saturating_sub(SIGNIFICANT_BITS);
+    let rounded = shifted >> shift << shift;
+    // At most 2^64 * 2.7e6 / 2.1e11: narrower than the limit itself.
+    if rounded > OFFSET { (rounded - OFFSET) as u64 } else { 1 }
 }
 
 /// KECCAK256 without its words.
@@ -181,6 +222,7 @@ impl GasSchedule {
         self_destruct_refund: 24_000,
         create: 32_000,
         code_deposit_byte: 200,
+        code_deposit_word: 0,
         initcode_word: 0,
         sstore: [5_000, 20_000, 5_000, 5_000, 20_000, 5_000, 20_000, 5_000, 5_000],
         sstore_refund: [0, 0, 15_000, 0, 0, 15_000, 0, 15_000, 0],
@@ -190,6 +232,9 @@ impl GasSchedule {
         data_zero: 4,
         data_nonzero: 68,
         data_floor_token: 0,
+        data_floor_zero: 1,
+        access_list_address_tokens: 0,
+        access_list_slot_tokens: 0,
         access_list_address: 2_400,
         access_list_slot: 1_900,
         authorization: 25_000,
@@ -198,6 +243,10 @@ impl GasSchedule {
         max_code_size: u32::MAX,
         max_initcode_size: u32::MAX,
         transaction_gas_cap: u32::MAX,
+        state_bytes_account: 0,
+        state_bytes_slot: 0,
+        state_bytes_delegation: 0,
+        state_bytes_code: 0,
     };
 
     /// The schedule of a fork.
@@ -256,6 +305,29 @@ impl GasSchedule {
         }
         if fork >= Fork::Osaka as u8 {
             s.transaction_gas_cap = 1 << 24;
+        }
+        if fork >= Fork::Amsterdam as u8 {
+            s.max_code_size = 32_768;
+            s.max_initcode_size = 65_536;
+            s.data_floor_token = 16;
+            s.data_floor_zero = 4;
+            s.access_list_address_tokens = 80;
+            s.access_list_slot_tokens = 128;
+            // EIP-8037: what grows the state costs state gas in place of these.
+            s.state_bytes_account = 112;
+            s.state_bytes_slot = 32;
+            s.state_bytes_delegation = 23;
+            s.state_bytes_code = 1;
+            s.create = 9_000;
+            s.transaction_create = 9_000;
+            s.new_account = 0;
+            s.self_destruct_new_account = 0;
+            s.code_deposit_byte = 0;
+            s.code_deposit_word = s.keccak_word;
+            s.authorization = 7_500;
+            s.authorization_refund = 0;
+            s.sstore[SSTORE_ADDED] = s.sstore[SSTORE_MODIFIED];
+            s.sstore_refund[SSTORE_ADDED_DELETED] = s.sstore_refund[SSTORE_RESTORED];
         }
         s
     }
@@ -380,6 +452,14 @@ mod tests {
         assert_eq!(run(Fork::London, 1, &[0]), (2_900, 4_800));
         assert_eq!(run(Fork::London, 1, &[0, 1, 0]), (5_900, 7_600));
         assert_eq!(run(Fork::Petersburg, 1, &[0, 1, 0]), (30_000, 30_000));
+    }
+
+    #[test]
+    fn state_gas_follows_the_block_gas_limit() {
+        // The EIP's own example.
+        assert_eq!(state_gas_per_byte(100_000_000), 1_174);
+        assert_eq!(state_gas_per_byte(0), 1);
+        assert!(state_gas_per_byte(u64::MAX) > 1 << 40);
     }
 
     #[test]

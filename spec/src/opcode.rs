@@ -43,7 +43,7 @@ pub struct Opcode {
     pub name: &'static str,
     /// Where its body lives.
     pub family: Family,
-    /// Stack items it takes.
+    /// Stack items it takes. Of DUPN, SWAPN and EXCHANGE the fewest that any immediate takes; see [`stack_index`].
     pub pops: u8,
     /// Stack items it leaves.
     pub pushes: u8,
@@ -221,6 +221,9 @@ opcodes! {
     0xa2 LOG2           Log         4 0 0 Frontier Log2;
     0xa3 LOG3           Log         5 0 0 Frontier Log3;
     0xa4 LOG4           Log         6 0 0 Frontier Log4;
+    0xe6 DUPN           Stack       17 18 1 Amsterdam VeryLow;
+    0xe7 SWAPN          Stack       18 18 1 Amsterdam VeryLow;
+    0xe8 EXCHANGE       Stack       3 3 1 Amsterdam VeryLow;
     0xf0 CREATE         Create      3 1 0 Frontier Create;
     0xf1 CALL           Call        7 1 0 Frontier Call;
     0xf2 CALLCODE       Call        7 1 0 Frontier Call;
@@ -252,6 +255,38 @@ impl Opcode {
     }
 }
 
+/// The stack index that the immediate byte of DUPN or SWAPN means (EIP-8024): 17 to 235. `None` for the bytes 0x5b to
+/// 0x7f, which stay what they were before these opcodes: JUMPDEST and PUSH.
+#[must_use]
+pub const fn stack_index(immediate: u8) -> Option<u8> {
+    match immediate {
+        0x5b..=0x7f => None,
+        _ => Some(immediate.wrapping_add(145)),
+    }
+}
+
+/// The two stack items that EXCHANGE exchanges, by its immediate byte, counted from the item below the top as 1
+/// (EIP-8024); the first is the higher one. `None` for the bytes 0x52 to 0x7f.
+#[must_use]
+pub const fn exchanged_items(immediate: u8) -> Option<(u8, u8)> {
+    if matches!(immediate, 0x52..=0x7f) {
+        return None;
+    }
+    let (row, column) = ((immediate ^ 0x8f) / 16, (immediate ^ 0x8f) % 16);
+    Some(if row < column { (row + 1, column + 1) } else { (column + 1, 29 - row) })
+}
+
+/// Whether the byte after an opcode belongs to it, so that it can be no JUMPDEST (EIP-8024). A forbidden immediate does
+/// not. `false` for opcodes without such an immediate.
+#[must_use]
+pub const fn takes_immediate(byte: u8, immediate: u8) -> bool {
+    match byte {
+        op::DUPN | op::SWAPN => stack_index(immediate).is_some(),
+        op::EXCHANGE => exchanged_items(immediate).is_some(),
+        _ => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -261,6 +296,20 @@ mod tests {
         for pair in OPCODES.windows(2) {
             assert!(pair[0].byte < pair[1].byte, "{} and {}", pair[0].name, pair[1].name);
         }
+    }
+
+    #[test]
+    fn immediates_of_eip_8024() {
+        let indices: Vec<u8> = (0..=255).filter_map(stack_index).collect();
+        let mut sorted = indices.clone();
+        sorted.sort_unstable();
+        assert_eq!(sorted, (17..=235).collect::<Vec<u8>>(), "each index has one byte");
+        assert_eq!((stack_index(0x80), stack_index(0)), (Some(17), Some(145)));
+        let mut pairs: Vec<(u8, u8)> = (0..=255).filter_map(exchanged_items).collect();
+        pairs.sort_unstable();
+        let expected: Vec<(u8, u8)> = (1..=14).flat_map(|n| (n + 1..=30 - n).map(move |m| (n, m))).collect();
+        assert_eq!(pairs, expected, "each pair has one byte");
+        assert_eq!(exchanged_items(0x8e), Some((1, 2)));
     }
 
     #[test]

@@ -50,7 +50,7 @@ pub enum Halt {
     InvalidJump,
     /// The designated INVALID opcode 0xfe.
     InvalidOpcode,
-    /// A byte that is no opcode of this fork.
+    /// A byte that is no opcode of this fork, or an opcode with an immediate that EIP-8024 forbids.
     UndefinedOpcode,
     /// A state change inside a static call (EIP-214).
     StaticViolation,
@@ -213,6 +213,11 @@ pub struct Outcome {
     pub gas_used: u64,
     /// Refund that was granted.
     pub gas_refunded: u64,
+    /// Gas that counts against the block's limit: `gas_used`, but from Amsterdam on the regular gas before refunds
+    /// (EIP-7778, EIP-8037).
+    pub block_gas_used: u64,
+    /// State gas that counts against the block's limit in its own right (EIP-8037); 0 before Amsterdam.
+    pub state_gas_used: u64,
     /// Return or revert data; the deployed code of a successful creation.
     pub output: Bytes,
     /// The address of the contract that the transaction created, if it succeeded in creating one.
@@ -233,6 +238,8 @@ impl Outcome {
             status: Status::Rejected(reason),
             gas_used: 0,
             gas_refunded: 0,
+            block_gas_used: 0,
+            state_gas_used: 0,
             output: Bytes::new(),
             created: None,
             logs: Vec::new(),

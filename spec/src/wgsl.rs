@@ -31,6 +31,7 @@ record!(GasSchedule {
     self_destruct_refund,
     create,
     code_deposit_byte,
+    code_deposit_word,
     initcode_word,
     sstore,
     sstore_refund,
@@ -40,6 +41,9 @@ record!(GasSchedule {
     data_zero,
     data_nonzero,
     data_floor_token,
+    data_floor_zero,
+    access_list_address_tokens,
+    access_list_slot_tokens,
     access_list_address,
     access_list_slot,
     authorization,
@@ -48,6 +52,10 @@ record!(GasSchedule {
     max_code_size,
     max_initcode_size,
     transaction_gas_cap,
+    state_bytes_account,
+    state_bytes_slot,
+    state_bytes_delegation,
+    state_bytes_code,
 });
 
 /// The generated files: name in `shaders/generated` and text.

@@ -25,7 +25,7 @@ pub use header::{
 pub use ommers::{Ancestor, InvalidOmmer, validate_ommers};
 pub use receipt::{Bloom, PostTransaction, Receipt, logs_hash, receipts_root};
 pub use requests::{DepositLayout, requests_hash};
-pub use verify::{HeaderField, Mismatch, verify_length, verify_ommers_hash, verify_result};
+pub use verify::{HeaderField, Mismatch, verify_body, verify_length, verify_ommers_hash, verify_result};
 
 use crate::chain::ChainSpec;
 use crate::load::transaction::SignedTransaction;

@@ -369,6 +369,8 @@ impl RevmOracle {
             gas_used: gas.tx_gas_used(),
             // As capped by EIP-3529, whether or not the floor of EIP-7623 then takes it back.
             gas_refunded: gas.inner_refunded(),
+            block_gas_used: gas.tx_gas_used(),
+            state_gas_used: 0,
             output: output.0,
             created,
             logs,

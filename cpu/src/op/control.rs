@@ -15,31 +15,35 @@ pub(crate) fn output(frame: &mut Frame, [offset, size]: [&U256; 2], gas: u64) ->
 
 /// Sends the whole balance to the beneficiary and marks the account for removal: from Cancun on only if it came into
 /// being in this transaction (EIP-6780). Returns the gas that is left.
-pub(crate) fn selfdestruct(lane: &mut Lane, frame: &Frame, beneficiary: &U256, gas: u64) -> Result<u64, Trap> {
+pub(crate) fn selfdestruct(lane: &mut Lane, frame: &mut Frame, beneficiary: &U256, gas: u64) -> Result<u64, Trap> {
     if frame.is_static {
         return Err(Halt::StaticViolation.into());
     }
     let beneficiary = word::to_address(beneficiary);
     let schedule = lane.schedule;
-    let cold = lane.is_cold(&beneficiary);
+    let located = lane.locate(&beneficiary);
     let mut rest = gas;
-    if cold {
+    if located.cold {
         charge(&mut rest, u64::from(schedule.cold_beneficiary))?;
     }
-    let target = lane.load(&beneficiary)?;
+    let target = lane.load_located(&beneficiary, &located)?;
     let balance = lane.journal.account(frame.account).info.balance;
     let brings_value = lane.fork < Fork::SpuriousDragon || !balance.is_zero();
-    if schedule.self_destruct_new_account > 0 && brings_value && lane.journal.is_new(target) {
+    let is_paid_for = schedule.self_destruct_new_account > 0 || lane.state_gas.account > 0;
+    if is_paid_for && brings_value && lane.journal.is_new(target) {
         charge(&mut rest, u64::from(schedule.self_destruct_new_account))?;
+        lane.state_gas.charge(&mut frame.state_gas, lane.state_gas.account, &mut rest)?;
     }
     if lane.fork >= Fork::Berlin {
         lane.journal.warm(target);
     }
     let removed = lane.fork < Fork::Cancun || lane.journal.is_created(frame.account);
     if target != frame.account {
+        lane.log_transfer(frame.account, target, &balance);
         lane.journal.transfer(frame.account, target, &balance);
     } else if removed {
         // Ether sent to oneself goes with the account.
+        lane.log_burn(frame.account, &balance);
         lane.journal.set_balance(frame.account, U256::zero());
     }
     if removed && lane.journal.destroy(frame.account) {

@@ -1,9 +1,10 @@
 //! SLOAD, SSTORE, TLOAD, TSTORE.
 
 use super::{Trap, charge};
+use crate::frame::Frame;
 use crate::journal::{AccountIndex, SlotIndex};
 use crate::lane::Lane;
-use isolane_spec::gas::sstore_case;
+use isolane_spec::gas::{SSTORE_ADDED, SSTORE_ADDED_DELETED, sstore_case};
 use isolane_spec::{Fork, Halt, U256};
 
 /// The index of a slot, charged for if it is cold (EIP-2929) but not yet made warm.
@@ -36,14 +37,8 @@ pub(crate) fn sload(lane: &mut Lane, account: AccountIndex, key: &U256, mut gas:
 }
 
 /// Writes the slot by the table of cases of the gas schedule; returns the gas that is left.
-pub(crate) fn sstore(
-    lane: &mut Lane,
-    account: AccountIndex,
-    is_static: bool,
-    [key, value]: [&U256; 2],
-    mut gas: u64,
-) -> Result<u64, Trap> {
-    if is_static {
+pub(crate) fn sstore(lane: &mut Lane, frame: &mut Frame, [key, value]: [&U256; 2], mut gas: u64) -> Result<u64, Trap> {
+    if frame.is_static {
         return Err(Halt::StaticViolation.into());
     }
     let schedule = lane.schedule;
@@ -52,9 +47,14 @@ pub(crate) fn sstore(
     }
     // A cold SSTORE pays the whole cold price, where SLOAD's static gas holds the warm part of it.
     let cold_cost = if lane.fork >= Fork::Berlin { schedule.cold_slot + schedule.sload } else { 0 };
-    let slot = access(lane, account, key, cold_cost, &mut gas)?;
+    let slot = access(lane, frame.account, key, cold_cost, &mut gas)?;
     let case = sstore_case(lane.journal.slot_original(slot), lane.journal.slot_value(slot), value);
     charge(&mut gas, u64::from(schedule.sstore[case]))?;
+    if case == SSTORE_ADDED {
+        lane.state_gas.charge(&mut frame.state_gas, lane.state_gas.slot, &mut gas)?;
+    } else if case == SSTORE_ADDED_DELETED {
+        lane.state_gas.credit(&mut frame.state_gas, lane.state_gas.slot);
+    }
     lane.journal.warm_slot(slot);
     lane.journal.refund += i64::from(schedule.sstore_refund[case]);
     lane.journal.set_slot(slot, *value);
