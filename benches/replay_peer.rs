@@ -15,19 +15,34 @@ use isolane::report::Verdict;
 use peer::Replayed;
 use rayon::prelude::*;
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use support::facts::Facts;
 use support::{Spread, process_time, setting};
 
 /// A pass of either side.
-#[derive(Clone, Copy, Default)]
+#[derive(Default)]
 struct Pass {
     wall: Duration,
     cpu: Duration,
     stages: Replayed,
+    /// Execution and verification of each pack, by its file.
+    packs: BTreeMap<String, Duration>,
+}
+
+/// Packs that are listed at each end.
+const LISTED: usize = 6;
+
+/// One pack, execution and verification together.
+#[derive(Serialize)]
+struct PackRow {
+    pack: String,
+    isolane_ms: Spread,
+    revm_ms: Spread,
+    ratio: Spread,
 }
 
 #[derive(Serialize)]
@@ -48,6 +63,7 @@ struct Report {
     gas: u64,
     pairs: usize,
     rows: Vec<Row>,
+    packs_by_ratio: Vec<PackRow>,
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -70,6 +86,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         of(&one, "of that: recover senders", &|pass| pass.stages.recover),
         of(&one, "of that: execute", &|pass| pass.stages.execute),
         of(&one, "of that: verify", &|pass| pass.stages.verify),
+        of(&one, "execute and verify (isolane computes blooms and roots while it executes)", &|pass| {
+            pass.stages.execute + pass.stages.verify
+        }),
     ];
     let stages = one.first().map(|(_, revm)| revm.stages).unwrap_or_default();
     let report = Report {
@@ -80,8 +99,28 @@ fn main() -> Result<(), Box<dyn Error>> {
         gas: stages.gas,
         pairs,
         rows,
+        packs_by_ratio: packs_by_ratio(&one),
     };
     show(&report)
+}
+
+fn packs_by_ratio(passes: &[(Pass, Pass)]) -> Vec<PackRow> {
+    let Some((first, _)) = passes.first() else { return Vec::new() };
+    let row = |pack: &String| {
+        let times: Vec<(f64, f64)> = passes
+            .iter()
+            .filter_map(|(a, b)| Some((a.packs.get(pack)?.as_secs_f64() * 1e3, b.packs.get(pack)?.as_secs_f64() * 1e3)))
+            .collect();
+        (!times.is_empty()).then(|| PackRow {
+            pack: pack.clone(),
+            isolane_ms: Spread::of(times.iter().map(|(a, _)| *a).collect()),
+            revm_ms: Spread::of(times.iter().map(|(_, b)| *b).collect()),
+            ratio: Spread::of(times.iter().map(|(a, b)| b / a).collect()),
+        })
+    };
+    let mut rows: Vec<PackRow> = first.packs.keys().filter_map(row).collect();
+    rows.sort_by(|a, b| a.ratio.median.total_cmp(&b.ratio.median));
+    rows
 }
 
 /// The block packs of `ISOLANE_BLOCKS`, or the bundled ones.
@@ -127,12 +166,14 @@ fn measure(inputs: &Inputs, threads: usize, pairs: usize) -> Result<Vec<(Pass, P
 
 fn isolane_pass(inputs: &Inputs, threads: usize) -> Result<Pass, Box<dyn Error>> {
     let options = Options { threads, ..Options::default() };
-    let mut problem = None;
+    let (mut problem, mut packs) = (None, BTreeMap::new());
     let (start, cpu) = (Instant::now(), process_time());
     let summary = replay(inputs, &options, |report| {
         if !matches!(report.verdict, Verdict::Match) {
             problem.get_or_insert(report.file);
+            return;
         }
+        packs.insert(pack_name(report.file.as_ref()), report.times.execute + report.times.verify);
     })?;
     let (wall, cpu) = (start.elapsed(), process_time() - cpu);
     if let Some(file) = problem {
@@ -148,20 +189,23 @@ fn isolane_pass(inputs: &Inputs, threads: usize) -> Result<Pass, Box<dyn Error>>
         gas: total.gas,
         transactions: usize::try_from(total.transactions)?,
     };
-    Ok(Pass { wall, cpu, stages })
+    Ok(Pass { wall, cpu, stages, packs })
 }
 
 fn revm_pass(inputs: &Inputs, pool: &rayon::ThreadPool) -> Result<Pass, Box<dyn Error>> {
     let (start, cpu) = (Instant::now(), process_time());
-    let stages = pool.install(|| {
-        inputs
-            .packs
-            .par_iter()
-            .with_max_len(1)
-            .map(|path| peer::replay(path))
-            .try_reduce(Replayed::default, |a, b| Ok(a.add(b)))
+    let done = pool.install(|| {
+        let packs = inputs.packs.par_iter().with_max_len(1);
+        packs.map(|path| Ok((pack_name(path), peer::replay(path)?))).collect::<Result<Vec<_>, String>>()
     })?;
-    Ok(Pass { wall: start.elapsed(), cpu: process_time() - cpu, stages })
+    let (wall, cpu) = (start.elapsed(), process_time() - cpu);
+    let stages = done.iter().map(|(_, one)| *one).fold(Replayed::default(), Replayed::add);
+    let packs = done.into_iter().map(|(name, one)| (name, one.execute + one.verify)).collect();
+    Ok(Pass { wall, cpu, stages, packs })
+}
+
+fn pack_name(path: &Path) -> String {
+    path.file_name().map_or_else(String::new, |name| name.to_string_lossy().trim_end_matches(".json.zst").to_owned())
 }
 
 const HEADER: [&str; 4] = ["", "isolane ms", "revm ms", "revm / isolane"];
@@ -189,6 +233,15 @@ fn show(report: &Report) -> Result<(), Box<dyn Error>> {
     writeln!(text, "| {} |\n|{}", HEADER.join(" | "), " --- |".repeat(HEADER.len()))?;
     for row in &report.rows {
         writeln!(text, "| {} |", cells(row).join(" | "))?;
+    }
+    let packs = &report.packs_by_ratio;
+    writeln!(text, "\nPacks where isolane does worst and best, execution and verification together:\n")?;
+    writeln!(text, "| pack | {} |\n|{}", HEADER[1..].join(" | "), " --- |".repeat(HEADER.len()))?;
+    let listed = packs.len().min(LISTED);
+    for row in packs[..listed].iter().chain(&packs[listed.max(packs.len() - listed)..]) {
+        let cells = [row.pack.clone(), row.isolane_ms.show(2), row.revm_ms.show(2), row.ratio.show(2)];
+        println!("{}", cells.join("  "));
+        writeln!(text, "| {} |", cells.join(" | "))?;
     }
     support::write_results("replay", &text, report)
 }

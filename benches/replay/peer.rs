@@ -109,9 +109,9 @@ pub fn replay(path: &Path) -> Result<Replayed, String> {
     let text = zstd::decode_all(packed.as_slice()).map_err(|error| failed(error.to_string()))?;
     let pack: Pack = serde_json::from_slice(&text).map_err(|error| failed(error.to_string()))?;
     let spec = spec(&pack.fork).ok_or_else(|| failed(format!("fork {}", pack.fork)))?;
-    let database = database(&pack);
-    let mut done =
-        Replayed { load: start.elapsed(), transactions: pack.block.transactions.len(), ..Replayed::default() };
+    let (database, analysis) = database(&pack);
+    let transactions = pack.block.transactions.len();
+    let mut done = Replayed { load: start.elapsed() - analysis, transactions, ..Replayed::default() };
 
     let start = Instant::now();
     for (index, transaction) in pack.block.transactions.iter().enumerate() {
@@ -125,7 +125,7 @@ pub fn replay(path: &Path) -> Result<Replayed, String> {
 
     let start = Instant::now();
     let results = execute(&pack, spec, database).map_err(failed)?;
-    done.execute = start.elapsed();
+    done.execute = start.elapsed() + analysis;
 
     let start = Instant::now();
     done.gas = verify(&pack, spec, results).map_err(failed)?;
@@ -153,15 +153,20 @@ fn spec(fork: &str) -> Option<SpecId> {
     })
 }
 
-fn database(pack: &Pack) -> CacheDB<EmptyDB> {
+/// The pre-state, and how long the analysis of its code took: isolane analyses code when it is first executed, so this
+/// counts as execution here too.
+fn database(pack: &Pack) -> (CacheDB<EmptyDB>, Duration) {
     let mut database = CacheDB::new(EmptyDB::new());
+    let mut analysis = Duration::ZERO;
     for (address, account) in &pack.prestate {
         if account.absent {
             continue;
         }
         let mut info = AccountInfo { balance: account.balance, nonce: account.nonce, ..AccountInfo::default() };
         if let Some(code) = account.code.clone().filter(|code| !code.is_empty()) {
+            let start = Instant::now();
             let code = Bytecode::new_raw_checked(code.clone()).unwrap_or_else(|_| Bytecode::new_legacy(code));
+            analysis += start.elapsed();
             info.code_hash = code.hash_slow();
             info.code = Some(code);
         } else if let Some(hash) = account.code_hash {
@@ -173,7 +178,7 @@ fn database(pack: &Pack) -> CacheDB<EmptyDB> {
         }
     }
     database.cache.block_hashes.extend(pack.block_hashes.iter().map(|(number, hash)| (*number, *hash)));
-    database
+    (database, analysis)
 }
 
 /// EIP-4844's update fraction, which the blob-parameter forks inside "Osaka" change by the chain's schedule.
