@@ -46,6 +46,13 @@ impl Machine {
         self.executor.lane.rewind();
     }
 
+    /// The most state gas that a transaction may use (EIP-8037), which a block has to have left besides what
+    /// [`Available`] holds; 0 before Amsterdam.
+    #[must_use]
+    pub fn most_state_gas(&self, transaction: &Transaction) -> u64 {
+        self.executor.most_state_gas(transaction)
+    }
+
     /// Validates and executes a transaction, and keeps its effects. A rejected transaction has none.
     ///
     /// # Errors

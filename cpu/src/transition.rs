@@ -68,7 +68,8 @@ fn intrinsic_gas(transaction: &Transaction, schedule: &GasSchedule, prices: &Sta
     total += listed_tokens * gas(schedule.data_floor_token);
     let authorizations = transaction.authorization_list.len() as u64;
     total += authorizations * gas(schedule.authorization);
-    state += authorizations.saturating_mul(prices.account.saturating_add(prices.delegation));
+    let delegations = authorizations.saturating_mul(prices.account.saturating_add(prices.delegation));
+    let state = delegations.saturating_add(state);
     let floor = match schedule.data_floor_token {
         0 => 0,
         token => {
@@ -221,6 +222,15 @@ impl Executor {
                 Err(error.into())
             }
         }
+    }
+
+    /// What a transaction that spends nothing more than it must on regular gas has for state gas; 0 before Amsterdam.
+    pub fn most_state_gas(&self, transaction: &Transaction) -> u64 {
+        let prices = &self.lane.state_gas;
+        if prices.account == 0 {
+            return 0;
+        }
+        transaction.gas_limit.saturating_sub(intrinsic_gas(transaction, self.lane.schedule, prices).regular)
     }
 
     fn try_transact(&mut self, transaction: &Transaction, available: Available) -> Result<Outcome, StateError> {

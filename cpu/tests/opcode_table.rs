@@ -21,7 +21,8 @@ fn run(fork: Fork, code: Vec<u8>) -> Status {
     let info = AccountInfo { code_hash: isolane_cpu::crypto::keccak256(&code), ..rich };
     state.insert(callee, info, code, []);
     // Block 0 has no ancestors, so that BLOCKHASH(0) needs none.
-    let block = BlockContext { gas_limit: 1 << 40, ..BlockContext::default() };
+    // The price of state follows the block's gas limit (EIP-8037).
+    let block = BlockContext { gas_limit: 60_000_000, ..BlockContext::default() };
     let mut machine = Machine::new(Environment::new("table", Rules::new(fork, 1), block, Arc::new(state)));
     let transaction = Transaction { sender, to: Some(callee), gas_limit: 1_000_000, ..Transaction::default() };
     let available = Available { gas: 1 << 40, blob_gas: 0 };
