@@ -18,31 +18,10 @@ use std::sync::{Barrier, Mutex};
 use std::time::{Duration, Instant};
 use support::facts::Facts;
 use support::peer::{self, Peer, PeerState};
-use support::{Totals, run_isolane, setting, thread_time, verify, workload_files};
+use support::{Spread, Totals, run_isolane, setting, thread_time, verify, workload_files, write_results};
 
 /// Transactions that a worker takes at a time.
 const CHUNK: usize = 16;
-
-/// Median, minimum and maximum.
-#[derive(Clone, Copy, Debug, Serialize)]
-struct Spread {
-    median: f64,
-    min: f64,
-    max: f64,
-}
-
-impl Spread {
-    fn of(mut values: Vec<f64>) -> Self {
-        values.sort_by(f64::total_cmp);
-        let middle = values.len() / 2;
-        let median = if values.len() % 2 == 1 { values[middle] } else { (values[middle - 1] + values[middle]) / 2.0 };
-        Self { median, min: values[0], max: values[values.len() - 1] }
-    }
-
-    fn show(self, digits: usize) -> String {
-        format!("{:.digits$} ({:.digits$}-{:.digits$})", self.median, self.min, self.max)
-    }
-}
 
 /// One line of the table.
 #[derive(Clone, Debug, Serialize)]
@@ -346,11 +325,6 @@ fn table(rows: &[Row]) -> Table {
 }
 
 fn write(report: &Report) -> Result<(), Box<dyn Error>> {
-    let folder = std::env::var_os("ISOLANE_RESULTS").map_or_else(
-        || std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/results"),
-        std::path::PathBuf::from,
-    );
-    std::fs::create_dir_all(&folder)?;
     let mut text = format!(
         "# isolane against revm\n\nMedian (minimum-maximum) of {} interleaved pairs of passes of about {} ms; one \
          thread: CPU time, several: wall time. Execution alone, validation and fees included; signatures, roots and \
@@ -363,8 +337,5 @@ fn write(report: &Report) -> Result<(), Box<dyn Error>> {
     for row in &report.rows {
         writeln!(text, "| {} |", cells(row).join(" | "))?;
     }
-    std::fs::write(folder.join("compare.md"), text)?;
-    std::fs::write(folder.join("compare.json"), serde_json::to_string_pretty(report)? + "\n")?;
-    eprintln!("written: {0}/compare.md and {0}/compare.json", folder.display());
-    Ok(())
+    write_results("compare", &text, report)
 }

@@ -13,3 +13,8 @@ pub mod trie;
 
 pub use isolane_cpu as cpu;
 pub use isolane_spec as spec;
+
+/// The example of the README is a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

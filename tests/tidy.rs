@@ -178,9 +178,8 @@ fn the_readme_names_real_commands() {
     let text = read(root().join("README.md"));
     let command = isolane::cli::command();
     let mut seen = BTreeSet::new();
-    for line in text.lines() {
-        // Commands stand in indented blocks.
-        let Some(line) = line.strip_prefix("    ") else { continue };
+    let blocks = text.split("```sh\n").skip(1).filter_map(|rest| rest.split("```").next());
+    for line in blocks.flat_map(str::lines) {
         let Some(rest) = line.strip_prefix("cargo run --release -- ").or_else(|| line.strip_prefix("isolane ")) else {
             continue;
         };

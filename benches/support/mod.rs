@@ -9,6 +9,7 @@ pub mod oracle;
 use isolane::cpu::{Available, Machine};
 use isolane::load::workload::{self, Workload};
 use oracle::revm_oracle::{Reasons, RevmOracle};
+use serde::Serialize;
 use std::error::Error;
 use std::hint::black_box;
 use std::path::PathBuf;
@@ -100,6 +101,45 @@ pub fn verify(workload: &Workload) -> Result<u64, Box<dyn Error>> {
 pub fn thread_time() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
     Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or_default())
+}
+
+/// CPU time of the process.
+pub fn process_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or_default())
+}
+
+/// Median, minimum and maximum.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Spread {
+    pub median: f64,
+    pub min: f64,
+    pub max: f64,
+}
+
+impl Spread {
+    /// Of at least one value.
+    pub fn of(mut values: Vec<f64>) -> Self {
+        values.sort_by(f64::total_cmp);
+        let middle = values.len() / 2;
+        let median = if values.len() % 2 == 1 { values[middle] } else { (values[middle - 1] + values[middle]) / 2.0 };
+        Self { median, min: values[0], max: values[values.len() - 1] }
+    }
+
+    pub fn show(self, digits: usize) -> String {
+        format!("{:.digits$} ({:.digits$}-{:.digits$})", self.median, self.min, self.max)
+    }
+}
+
+/// Writes `NAME.md` and `NAME.json` into `benches/results`, or into the folder that `ISOLANE_RESULTS` names.
+pub fn write_results(name: &str, markdown: &str, report: &impl Serialize) -> Result<(), Box<dyn Error>> {
+    let folder = std::env::var_os("ISOLANE_RESULTS")
+        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("benches/results"), PathBuf::from);
+    std::fs::create_dir_all(&folder)?;
+    std::fs::write(folder.join(format!("{name}.md")), markdown)?;
+    std::fs::write(folder.join(format!("{name}.json")), serde_json::to_string_pretty(report)? + "\n")?;
+    eprintln!("written: {0}/{name}.md and {0}/{name}.json", folder.display());
+    Ok(())
 }
 
 /// A number from the environment, or the default.

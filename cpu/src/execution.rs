@@ -6,7 +6,6 @@ use crate::interpreter::{self, Exit};
 use crate::journal::{AccountIndex, create_address, create2_address};
 use crate::lane::{Lane, Programs};
 use crate::op::call::CallRequest;
-use crate::op::create::CreateRequest;
 use crate::precompile::{Precompile, PrecompileError};
 use crate::program::Program;
 use crate::stack::{Slots, slots};
@@ -69,7 +68,7 @@ impl Executor {
     /// Calls from outside: the first frame of a transaction, or a system call.
     pub fn call(&mut self, request: CallRequest, input: Bytes) -> Result<Ended, StateError> {
         self.output.clear();
-        match self.start_call(0, request, Input::Owned(input))? {
+        match self.start_call(0, &request, Input::Owned(input))? {
             Some(ended) => Ok(ended),
             None => self.run(),
         }
@@ -108,7 +107,7 @@ impl Executor {
         let mut depth = 0;
         loop {
             let ended = match self.run_frame(depth) {
-                Exit::Call(request) => match self.nested_call(depth, request)? {
+                Exit::Call => match self.nested_call(depth)? {
                     Some(ended) => {
                         self.deliver(depth, ended, FrameKind::Call { offset: 0, len: 0 });
                         continue;
@@ -118,7 +117,7 @@ impl Executor {
                         continue;
                     }
                 },
-                Exit::Create(request) => match self.nested_create(depth, &request)? {
+                Exit::Create => match self.nested_create(depth)? {
                     Some(ended) => {
                         self.deliver(depth, ended, FrameKind::Create);
                         continue;
@@ -167,8 +166,9 @@ impl Executor {
     }
 
     /// A call by the frame at `depth`. `None`: a frame was started.
-    fn nested_call(&mut self, depth: usize, request: CallRequest) -> Result<Option<Ended>, StateError> {
+    fn nested_call(&mut self, depth: usize) -> Result<Option<Ended>, StateError> {
         let lane = &self.lane;
+        let request = lane.call;
         let caller = &mut self.frames[depth];
         caller.return_data.clear();
         let poor = request.needs_balance && lane.journal.account(caller.account).info.balance < request.value;
@@ -176,11 +176,11 @@ impl Executor {
             return Ok(Some(Ended::new(End::Halt(Halt::CallRefused), request.gas)));
         }
         let (offset, len) = request.input;
-        self.start_call(depth + 1, request, Input::Caller { offset, len })
+        self.start_call(depth + 1, &request, Input::Caller { offset, len })
     }
 
     /// Starts a call whose frame would be at `depth`. Returns how it ended where no frame is needed.
-    fn start_call(&mut self, depth: usize, request: CallRequest, input: Input) -> Result<Option<Ended>, StateError> {
+    fn start_call(&mut self, depth: usize, request: &CallRequest, input: Input) -> Result<Option<Ended>, StateError> {
         let checkpoint = self.lane.journal.checkpoint();
         if request.transfers {
             self.lane.journal.transfer(request.payer, request.target, &request.value);
@@ -191,7 +191,7 @@ impl Executor {
         if !request.delegated
             && let Some(precompile) = Precompile::at(request.code_address, self.lane.fork)
         {
-            let ended = self.run_precompile(depth, precompile, &request, &input);
+            let ended = self.run_precompile(depth, precompile, request, &input);
             if ended.end != End::Success {
                 self.lane.journal.revert(checkpoint);
             }
@@ -242,7 +242,8 @@ impl Executor {
     }
 
     /// A creation by the frame at `depth`. `None`: a frame was started.
-    fn nested_create(&mut self, depth: usize, request: &CreateRequest) -> Result<Option<Ended>, StateError> {
+    fn nested_create(&mut self, depth: usize) -> Result<Option<Ended>, StateError> {
+        let request = self.lane.creation;
         let creator = &mut self.frames[depth];
         creator.return_data.clear();
         let account = creator.account;
@@ -311,7 +312,7 @@ impl Executor {
             Exit::Return(offset, len) => (End::Success, frame.memory.slice(offset, len)),
             Exit::Revert(offset, len) => (End::Revert, frame.memory.slice(offset, len)),
             Exit::Halt(halt) => (End::Halt(halt), &[][..]),
-            Exit::Call(_) | Exit::Create(_) | Exit::Checked | Exit::State(_) => {
+            Exit::Call | Exit::Create | Exit::Checked | Exit::State(_) => {
                 unreachable!("the frame goes on")
             }
         };

@@ -8,8 +8,6 @@ use crate::frame::Frame;
 use crate::lane::Lane;
 use crate::op;
 use crate::op::Trap;
-use crate::op::call::CallRequest;
-use crate::op::create::CreateRequest;
 use crate::program::{Instruction, Program, inner, stack_operands};
 use crate::stack::{LIMIT, Slots, Stack};
 use isolane_spec::opcode::op as opcode;
@@ -24,8 +22,10 @@ pub(crate) enum Exit {
     /// REVERT with output at this place of the memory.
     Revert(usize, usize),
     Halt(Halt),
-    Call(CallRequest),
-    Create(CreateRequest),
+    /// The call is in [`Lane::call`].
+    Call,
+    /// The creation is in [`Lane::creation`].
+    Create,
     /// Continue in the checked form.
     Checked,
     /// The base state could not answer.
@@ -154,6 +154,41 @@ fn run_form<const CHECKED: bool>(
                     continue;
                 }
                 ip = program.link(here, &lane.rows);
+            }
+            inner::ADD_SMALL if !CHECKED => {
+                let sum = op::arithmetic::wrapping_add(stack.peek(0), &U256([u64::from(instruction.arg), 0, 0, 0]));
+                *stack.peek_mut(0) = sum;
+            }
+            inner::AND_CONSTANT if !CHECKED => {
+                let masked = op::bitwise::both(stack.peek(0), &program.constants[instruction.arg as usize]);
+                *stack.peek_mut(0) = masked;
+            }
+            inner::EQ_SMALL if !CHECKED => {
+                let equal = *stack.peek(0) == U256([u64::from(instruction.arg), 0, 0, 0]);
+                *stack.peek_mut(0) = U256([u64::from(equal), 0, 0, 0]);
+            }
+            inner::SHL_SMALL if !CHECKED => {
+                let shifted = op::bitwise::shift_left(stack.peek(0), instruction.arg as usize);
+                *stack.peek_mut(0) = shifted;
+            }
+            inner::SHR_SMALL if !CHECKED => {
+                let shifted = op::bitwise::shift_right(stack.peek(0), instruction.arg as usize, 0);
+                *stack.peek_mut(0) = shifted;
+            }
+            inner::MLOAD_SMALL if !CHECKED => {
+                let offset = U256([u64::from(instruction.arg), 0, 0, 0]);
+                let offset = attempt!('run, frame.memory.require(&offset, 32, &mut gas));
+                stack.push(frame.memory.load(offset));
+            }
+            inner::MSTORE_SMALL if !CHECKED => {
+                let offset = U256([u64::from(instruction.arg), 0, 0, 0]);
+                let offset = attempt!('run, frame.memory.require(&offset, 32, &mut gas));
+                frame.memory.store(offset, stack.peek(0));
+                stack.drop(1);
+            }
+            inner::SWAP_POP if !CHECKED => {
+                let top = stack.pop();
+                *stack.peek_mut(instruction.arg as usize - 1) = top;
             }
             inner::UNDEFINED if !CHECKED => break Err(Halt::UndefinedOpcode.into()),
 
@@ -351,17 +386,15 @@ fn run_form<const CHECKED: bool>(
 
             opcode::CREATE | opcode::CREATE2 => {
                 let operands = [stack.peek(0), stack.peek(1), stack.peek(2), stack.peek(3)];
-                let (request, rest) = attempt!('run, op::create::prepare(instruction.op, lane, frame, operands, gas));
-                gas = rest;
+                gas = attempt!('run, op::create::prepare(instruction.op, lane, frame, operands, gas));
                 stack.drop(if instruction.op == opcode::CREATE { 3 } else { 4 });
-                break Ok(Exit::Create(request));
+                break Ok(Exit::Create);
             }
             opcode::CALL | opcode::CALLCODE | opcode::DELEGATECALL | opcode::STATICCALL => {
                 let operands = std::array::from_fn(|i| *stack.peek(i));
-                let (request, rest) = attempt!('run, op::call::prepare(instruction.op, lane, frame, &operands, gas));
-                gas = rest;
+                gas = attempt!('run, op::call::prepare(instruction.op, lane, frame, &operands, gas));
                 stack.drop(op::call::operands(instruction.op));
-                break Ok(Exit::Call(request));
+                break Ok(Exit::Call);
             }
             opcode::RETURN | opcode::REVERT => {
                 let place = [stack.peek(0), stack.peek(1)];

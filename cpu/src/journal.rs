@@ -30,6 +30,8 @@ pub(crate) struct AccountEntry {
     new_code: Option<Bytes>,
     /// Where the machine keeps its decoded code; `u32::MAX` = not looked up yet.
     pub program: u32,
+    /// What its code delegates to (EIP-7702); the outer `None` = not looked up yet.
+    pub delegation: Option<Option<H160>>,
     /// The base's storage is gone.
     wiped: bool,
     /// Rises when storage is wiped: slots of an earlier incarnation are zero.
@@ -101,6 +103,22 @@ pub(crate) struct Journal {
 #[derive(Clone, Copy, Debug)]
 struct Mixer([u64; 4]);
 
+/// The bytes of an address in three parts that overlap, to hash and compare without a call.
+#[inline(always)]
+fn parts(address: &H160) -> [u64; 3] {
+    [0, 8, 12].map(|i| {
+        let mut bytes = [0; 8];
+        bytes.copy_from_slice(&address.0[i..i + 8]);
+        u64::from_le_bytes(bytes)
+    })
+}
+
+#[inline(always)]
+fn same(a: &H160, b: &H160) -> bool {
+    let ([a, b, c], [d, e, f]) = (parts(a), parts(b));
+    (a ^ d) | (b ^ e) | (c ^ f) == 0
+}
+
 impl Mixer {
     fn new() -> Self {
         static KEY: OnceLock<[u64; 4]> = OnceLock::new();
@@ -118,12 +136,7 @@ impl Mixer {
 
     #[inline(always)]
     fn address(&self, address: &H160) -> u64 {
-        let part = |i: usize| {
-            let mut bytes = [0; 8];
-            bytes.copy_from_slice(&address.0[i..i + 8]);
-            u64::from_le_bytes(bytes)
-        };
-        let [a, b, c] = [part(0), part(8), part(12)];
+        let [a, b, c] = parts(address);
         Self::fold(Self::fold(a ^ self.0[0], b ^ self.0[1]) ^ c ^ self.0[2], self.0[3])
     }
 
@@ -195,6 +208,7 @@ impl Journal {
                     entry.info.code_hash = hash;
                     entry.new_code = code;
                     entry.program = program;
+                    entry.delegation = None;
                 }
                 Undo::WarmAccount(account) => self.entry(account).warm = false,
                 Undo::Touch(account) => {
@@ -243,7 +257,7 @@ impl Journal {
     #[inline(always)]
     pub fn find(&self, address: &H160) -> Option<AccountIndex> {
         let hash = self.hasher.address(address);
-        self.account_table.find(hash, |&i| self.accounts[i as usize].address == *address).copied()
+        self.account_table.find(hash, |&i| same(&self.accounts[i as usize].address, address)).copied()
     }
 
     /// The index of an account; reads the base where it was not seen before.
@@ -260,6 +274,7 @@ impl Journal {
             exists: found.is_some(),
             new_code: None,
             program: u32::MAX,
+            delegation: None,
             wiped: false,
             incarnation: 0,
             transaction: self.transaction,
@@ -274,6 +289,12 @@ impl Journal {
         account_table
             .insert_unique(hasher.address(address), account, |&i| hasher.address(&accounts[i as usize].address));
         Ok(account)
+    }
+
+    /// Gives an account that was seen before the marks of the current transaction.
+    #[inline(always)]
+    pub fn enter(&mut self, account: AccountIndex) {
+        self.fresh(account);
     }
 
     #[inline(always)]
@@ -343,12 +364,18 @@ impl Journal {
         let old_hash = std::mem::replace(&mut entry.info.code_hash, code_hash);
         let old_code = entry.new_code.replace(code);
         let old_program = std::mem::replace(&mut entry.program, u32::MAX);
+        entry.delegation = None;
         self.undo.push(Undo::Code(account, old_hash, old_code, old_program));
     }
 
     /// Remembers where the machine keeps the account's decoded code.
     pub fn set_program(&mut self, account: AccountIndex, program: u32) {
         self.entry(account).program = program;
+    }
+
+    /// Remembers what the account's code delegates to.
+    pub fn set_delegation(&mut self, account: AccountIndex, delegation: Option<H160>) {
+        self.entry(account).delegation = Some(delegation);
     }
 
     /// The account's code.
@@ -612,6 +639,7 @@ impl Journal {
                 entry.exists = false;
                 entry.new_code = None;
                 entry.program = u32::MAX;
+                entry.delegation = None;
                 entry.wiped = true;
                 entry.incarnation += 1;
                 if entry.before.is_none() {

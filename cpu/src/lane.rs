@@ -1,6 +1,8 @@
 //! [`Lane`]: what one transaction's execution shares between its frames.
 
 use crate::journal::{AccountIndex, Journal};
+use crate::op::call::CallRequest;
+use crate::op::create::CreateRequest;
 use crate::precompile::Precompile;
 use crate::program::{Program, Rows, rows};
 use crate::state_gas::StateGas;
@@ -34,13 +36,24 @@ pub(crate) struct Lane {
     pub state_gas: StateGas,
     /// EVM instructions executed.
     pub steps: u64,
+    /// The call that the running frame makes.
+    pub call: CallRequest,
+    /// The creation that the running frame makes.
+    pub creation: CreateRequest,
+}
+
+/// Where an account is.
+pub(crate) struct Located {
+    known: Option<AccountIndex>,
+    /// Whether an access costs the cold price.
+    pub cold: bool,
 }
 
 /// Delegation designators start with this (EIP-7702).
 const DELEGATION_PREFIX: [u8; 3] = [0xef, 0x01, 0x00];
 
 /// The account that a delegation points to.
-pub(crate) fn delegation(code: &[u8]) -> Option<H160> {
+fn delegation(code: &[u8]) -> Option<H160> {
     (code.len() == 23 && code.starts_with(&DELEGATION_PREFIX)).then(|| H160::from_slice(&code[3..]))
 }
 
@@ -60,6 +73,8 @@ impl Lane {
             journal: Journal::new(fork),
             state_gas: StateGas::new(&SCHEDULES[fork as usize], environment.block.gas_limit),
             steps: 0,
+            call: CallRequest::default(),
+            creation: CreateRequest::default(),
             environment,
         }
     }
@@ -88,15 +103,33 @@ impl Lane {
         self.journal.load(address, &*self.environment.state)
     }
 
-    /// Whether an access to the address is cold (EIP-2929). Precompiles are always warm.
+    /// Where an account is, if it was seen before, and whether an access to it is cold (EIP-2929).
     #[inline]
-    pub fn is_cold(&self, address: &H160) -> bool {
-        if self.fork < Fork::Berlin {
-            return false;
+    pub fn locate(&self, address: &H160) -> Located {
+        let known = self.journal.find(address);
+        let cold = self.fork >= Fork::Berlin
+            && !known.is_some_and(|account| self.journal.is_warm(account))
+            && !self.is_warm_from_the_start(address);
+        Located { known, cold }
+    }
+
+    /// Precompiles (EIP-2929), the coinbase (EIP-3651) and the access list (EIP-2930).
+    fn is_warm_from_the_start(&self, address: &H160) -> bool {
+        Precompile::at(*address, self.fork).is_some()
+            || self.fork >= Fork::Shanghai && *address == self.environment.block.coinbase
+            || self.transaction.warm_addresses.contains(address)
+    }
+
+    /// The index of an account that was located.
+    #[inline]
+    pub fn load_located(&mut self, address: &H160, located: &Located) -> Result<AccountIndex, StateError> {
+        match located.known {
+            Some(account) => {
+                self.journal.enter(account);
+                Ok(account)
+            }
+            None => self.load(address),
         }
-        !self.journal.find(address).is_some_and(|account| self.journal.is_warm(account))
-            && Precompile::at(*address, self.fork).is_none()
-            && !self.transaction.warm_addresses.contains(address)
     }
 
     /// Whether an access to a slot that is not marked warm is cold: it may be on the access list.
@@ -110,12 +143,27 @@ impl Lane {
     /// a witness need not hold what a node never read.
     #[inline]
     pub fn access(&mut self, address: &H160, gas: &mut u64) -> Result<AccountIndex, crate::op::Trap> {
-        if self.is_cold(address) {
+        let located = self.locate(address);
+        if located.cold {
             crate::op::charge(gas, u64::from(self.schedule.cold_account))?;
         }
-        let account = self.load(address)?;
+        let account = self.load_located(address, &located)?;
         self.journal.warm(account);
         Ok(account)
+    }
+
+    /// The account that this account delegates to (EIP-7702).
+    #[inline]
+    pub fn delegation(&mut self, account: AccountIndex) -> Result<Option<H160>, StateError> {
+        if self.fork < Fork::Prague {
+            return Ok(None);
+        }
+        if let Some(known) = self.journal.account(account).delegation {
+            return Ok(known);
+        }
+        let found = delegation(&self.code(account)?);
+        self.journal.set_delegation(account, found);
+        Ok(found)
     }
 
     /// The account's code.

@@ -35,6 +35,22 @@ pub(crate) mod inner {
     pub const JUMPI_ZERO_TO_PC: u8 = 0xb8;
     /// ISZERO, PUSH and JUMPI, decoded.
     pub const JUMPI_ZERO_TO: u8 = 0xb9;
+    /// PUSH `arg` and ADD.
+    pub const ADD_SMALL: u8 = 0xba;
+    /// PUSH the constant `arg` and AND.
+    pub const AND_CONSTANT: u8 = 0xbb;
+    /// PUSH `arg` and EQ.
+    pub const EQ_SMALL: u8 = 0xbc;
+    /// PUSH `arg`, below 256, and SHL.
+    pub const SHL_SMALL: u8 = 0xbd;
+    /// PUSH `arg`, below 256, and SHR.
+    pub const SHR_SMALL: u8 = 0xbe;
+    /// PUSH `arg` and MLOAD.
+    pub const MLOAD_SMALL: u8 = 0xbf;
+    /// PUSH `arg` and MSTORE.
+    pub const MSTORE_SMALL: u8 = 0xc0;
+    /// SWAP and POP: the top goes `arg` items deeper.
+    pub const SWAP_POP: u8 = 0xc1;
 }
 
 /// One decoded instruction.
@@ -330,7 +346,11 @@ impl Program {
                     self.emit(byte, pc as u32, pc);
                     break (Some(after), after);
                 }
-                _ => self.emit(byte, pc as u32, pc),
+                _ => {
+                    if !self.fuse(byte) {
+                        self.emit(byte, pc as u32, pc);
+                    }
+                }
             }
             pc = after;
         };
@@ -338,6 +358,32 @@ impl Program {
         let clamp = |count: i32| count.clamp(0, 1_025) as u16;
         self.blocks.push(Block { gas, steps, need: clamp(need), grow: clamp(grow), end: end as u32 });
         next
+    }
+
+    /// Makes one instruction of the previous one and an opcode where that pays. Returns whether it did.
+    fn fuse(&mut self, byte: u8) -> bool {
+        let Some(previous) = self.instructions.last_mut() else { return false };
+        let fused = match (previous.op, byte) {
+            (inner::PUSH_SMALL, op::ADD) => inner::ADD_SMALL,
+            (inner::PUSH_SMALL, op::EQ) => inner::EQ_SMALL,
+            (inner::PUSH_SMALL, op::SHL) if previous.arg < 256 => inner::SHL_SMALL,
+            (inner::PUSH_SMALL, op::SHR) if previous.arg < 256 => inner::SHR_SMALL,
+            (inner::PUSH_SMALL, op::MLOAD) => inner::MLOAD_SMALL,
+            (inner::PUSH_SMALL, op::MSTORE) => inner::MSTORE_SMALL,
+            (inner::PUSH_CONSTANT, op::AND) => inner::AND_CONSTANT,
+            (inner::PUSH_SMALL, op::AND) => {
+                self.constants.push(U256::from(previous.arg));
+                previous.arg = self.constants.len() as u32 - 1;
+                inner::AND_CONSTANT
+            }
+            (swap @ op::SWAP1..=op::SWAP16, op::POP) => {
+                previous.arg = u32::from(swap - op::SWAP1) + 1;
+                inner::SWAP_POP
+            }
+            _ => return false,
+        };
+        previous.op = fused;
+        true
     }
 
     /// A jump, fused with what is pushed right before it where that is known.

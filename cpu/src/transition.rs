@@ -4,7 +4,7 @@
 use crate::crypto;
 use crate::execution::{End, Ended, Executor};
 use crate::journal::{AccountIndex, Checkpoint};
-use crate::lane::{TransactionContext, delegation, designator};
+use crate::lane::{TransactionContext, designator};
 use crate::machine::Available;
 use crate::op::call::CallRequest;
 use crate::state_gas::StateGas;
@@ -189,12 +189,26 @@ fn validate_in_block(
     Ok(())
 }
 
+/// What gas costs, in wei; `None` where that exceeds 256 bits.
+#[inline]
+fn price(per_gas: &U256, gas: u64) -> Option<U256> {
+    let mut carry = 0;
+    let limbs = per_gas.0.map(|limb| {
+        let product = u128::from(limb) * u128::from(gas) + carry;
+        carry = product >> 64;
+        product as u64
+    });
+    (carry == 0).then_some(U256(limbs))
+}
+
 /// The most that a transaction can cost, in wei.
 fn maximum_cost(transaction: &Transaction) -> Option<U256> {
-    let gas = transaction.max_fee_per_gas.checked_mul(U256::from(transaction.gas_limit))?;
+    let cost = price(&transaction.max_fee_per_gas, transaction.gas_limit)?.checked_add(transaction.value)?;
+    if transaction.blob_versioned_hashes.is_empty() {
+        return Some(cost);
+    }
     let blob_gas = transaction.blob_versioned_hashes.len() as u64 * GAS_PER_BLOB;
-    let blobs = transaction.max_fee_per_blob_gas.checked_mul(U256::from(blob_gas))?;
-    gas.checked_add(transaction.value)?.checked_add(blobs)
+    cost.checked_add(price(&transaction.max_fee_per_blob_gas, blob_gas)?)
 }
 
 impl Executor {
@@ -240,9 +254,10 @@ impl Executor {
         let tip = transaction.max_priority_fee_per_gas.min(transaction.max_fee_per_gas - base_fee);
         let gas_price = base_fee + tip;
         let blob_gas = transaction.blob_versioned_hashes.len() as u64 * GAS_PER_BLOB;
-        let prepaid = gas_price * U256::from(transaction.gas_limit) + blob_base_fee * U256::from(blob_gas);
+        let wei = |per_gas: &U256, gas: u64| price(per_gas, gas).unwrap_or(U256::MAX);
+        let prepaid = wei(&gas_price, transaction.gas_limit).saturating_add(wei(&blob_base_fee, blob_gas));
         let info = self.lane.journal.account(sender).info;
-        self.lane.journal.set_balance(sender, info.balance - prepaid);
+        self.lane.journal.set_balance(sender, info.balance.saturating_sub(prepaid));
         self.lane.journal.set_nonce(sender, info.nonce + 1);
 
         self.prepare_lane(transaction, gas_price, sender)?;
@@ -271,12 +286,12 @@ impl Executor {
         let gas_used = (spent - refund).max(intrinsic.floor);
         let journal = &mut self.lane.journal;
         let balance = journal.account(sender).info.balance;
-        let unspent = gas_price * U256::from(transaction.gas_limit - gas_used);
+        let unspent = wei(&gas_price, transaction.gas_limit - gas_used);
         journal.set_balance(sender, balance.overflowing_add(unspent).0);
         let coinbase = self.lane.load(&coinbase)?;
         let journal = &mut self.lane.journal;
         let balance = journal.account(coinbase).info.balance;
-        journal.set_balance(coinbase, balance.overflowing_add(tip * U256::from(gas_used)).0);
+        journal.set_balance(coinbase, balance.overflowing_add(wei(&tip, gas_used)).0);
         self.lane.log_final_burns();
         let mut outcome = self.outcome(&ended, gas_used, refund);
         if self.lane.fork >= Fork::Amsterdam {
@@ -333,9 +348,8 @@ impl Executor {
             return Ok(Err(Invalid::InsufficientFunds { required, got: info.balance }));
         }
         if info.code_hash != KECCAK_EMPTY {
-            let delegated = self.lane.fork >= Fork::Prague && delegation(&self.lane.code(sender)?).is_some();
             // EIP-3607 holds for all blocks: none before it broke it.
-            if !delegated {
+            if self.lane.delegation(sender)?.is_none() {
                 return Ok(Err(Invalid::SenderHasCode));
             }
         }
@@ -364,9 +378,6 @@ impl Executor {
             context.warm_addresses.insert(item.address);
             context.warm_slots.extend(item.storage_keys.iter().map(|key| (item.address, *key)));
         }
-        if lane.fork >= Fork::Shanghai {
-            context.warm_addresses.insert(lane.environment.block.coinbase);
-        }
         lane.journal.warm(sender);
         if let Some(to) = &transaction.to {
             let to = lane.load(to)?;
@@ -387,7 +398,7 @@ impl Executor {
             let account = self.lane.load(&authority)?;
             self.lane.journal.warm(account);
             let info = self.lane.journal.account(account).info;
-            if info.code_hash != KECCAK_EMPTY && delegation(&self.lane.code(account)?).is_none() {
+            if info.code_hash != KECCAK_EMPTY && self.lane.delegation(account)?.is_none() {
                 continue;
             }
             if info.nonce != authorization.nonce {
@@ -421,9 +432,7 @@ impl Executor {
         let target = self.lane.load(&to)?;
         let mut code_account = target;
         let mut delegated = false;
-        if self.lane.fork >= Fork::Prague
-            && let Some(address) = delegation(&self.lane.code(target)?)
-        {
+        if let Some(address) = self.lane.delegation(target)? {
             // The target of the callee's delegation is warm (EIP-7702).
             code_account = self.lane.load(&address)?;
             self.lane.journal.warm(code_account);

@@ -53,10 +53,9 @@ pub const fn transaction_exception_names(reason: &InvalidTransaction) -> Names {
             "TransactionException.INTRINSIC_GAS_BELOW_FLOOR_GAS_COST",
         ],
         // execution-specs checks both at once; some fixtures of Amsterdam name the one where the other is broken.
-        I::FloorGasTooLow { .. } => &[
-            "TransactionException.INTRINSIC_GAS_BELOW_FLOOR_GAS_COST",
-            "TransactionException.INTRINSIC_GAS_TOO_LOW",
-        ],
+        I::FloorGasTooLow { .. } => {
+            &["TransactionException.INTRINSIC_GAS_BELOW_FLOOR_GAS_COST", "TransactionException.INTRINSIC_GAS_TOO_LOW"]
+        }
         I::GasLimitAboveCap { .. } => &["TransactionException.GAS_LIMIT_EXCEEDS_MAXIMUM"],
         I::BlockGasLimitExceeded { .. } => &["TR_GasLimitReached", "TransactionException.GAS_ALLOWANCE_EXCEEDED"],
         I::CostOverflow | I::InsufficientFunds { .. } => &[

@@ -25,7 +25,7 @@ pub use header::{
 pub use ommers::{Ancestor, InvalidOmmer, validate_ommers};
 pub use receipt::{Bloom, PostTransaction, Receipt, logs_hash, receipts_root};
 pub use requests::{DepositLayout, requests_hash};
-pub use verify::{HeaderField, Mismatch, verify_length, verify_ommers_hash, verify_result};
+pub use verify::{HeaderField, Mismatch, verify_body, verify_length, verify_ommers_hash, verify_result};
 
 use crate::chain::ChainSpec;
 use crate::load::transaction::SignedTransaction;
@@ -130,7 +130,8 @@ pub struct BlockResult {
     pub outcomes: Vec<Outcome>,
     /// What the whole block changed, sorted by address.
     pub diff: Vec<AccountDiff>,
-    /// Gas used by all transactions.
+    /// Gas of all transactions that counts against the block's limit: from Amsterdam on the larger of regular gas and
+    /// state gas (EIP-8037), before that what they paid for.
     pub gas_used: u64,
     /// Blob gas used by all transactions; zero before Cancun.
     pub blob_gas_used: u64,

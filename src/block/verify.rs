@@ -1,8 +1,9 @@
 //! Compares what a block says with what it holds and with what executing it yields.
 
-use super::BlockResult;
 use super::header::InvalidHeader;
+use super::{BlockResult, DecodedBlock};
 use crate::convert::{from_b256, keccak};
+use crate::trie::{transactions_root, withdrawals_root};
 use alloy_consensus::Header;
 use isolane_spec::{Fork, H256, Rules};
 use std::fmt;
@@ -84,8 +85,7 @@ impl Mismatch {
     }
 }
 
-/// Checks that the ommers are those of the header. All other commitments to the body are part of [`verify_result`]: an
-/// invalid transaction is to be named as such.
+/// Checks that the ommers are those of the header.
 ///
 /// # Errors
 /// When they are not.
@@ -94,6 +94,22 @@ pub fn verify_ommers_hash(header: &Header, ommers: &[Header]) -> Result<(), Mism
     alloy_rlp::encode_list(ommers, &mut encoded);
     let got = keccak(encoded);
     compare(HeaderField::OmmersHash, from_b256(header.ommers_hash), got)
+}
+
+/// Checks all that the header commits to of the body, without executing it: ommers, transactions, withdrawals.
+///
+/// A block with an invalid transaction may fail this too. Where the reason matters, check the ommers alone before the
+/// execution ([`verify_ommers_hash`]) and the rest after it ([`verify_result`]), as execution-specs does.
+///
+/// # Errors
+/// The first field that differs.
+pub fn verify_body(block: &DecodedBlock) -> Result<(), Mismatch> {
+    let header = &block.header;
+    verify_ommers_hash(header, &block.ommers)?;
+    let transactions = transactions_root(&block.transactions);
+    compare(HeaderField::TransactionsRoot, from_b256(header.transactions_root), transactions)?;
+    let withdrawals = block.withdrawals.as_deref().map(withdrawals_root);
+    compare(HeaderField::WithdrawalsRoot, header.withdrawals_root.map(from_b256), withdrawals)
 }
 
 /// EIP-7934: from Osaka on a block is at most 8 MiB long.

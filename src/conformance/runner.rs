@@ -172,3 +172,10 @@ fn run_test(test: &Test<'_, '_>, place: Place<'_>) {
         _ => basic::run(test, kind, place),
     }
 }
+
+impl<'a> Place<'a> {
+    /// The document's name.
+    pub(super) const fn file(&self) -> &'a str {
+        self.file
+    }
+}

@@ -201,6 +201,12 @@ pub struct RpcReceipt {
     pub transaction_type: Option<Hex<u64>>,
     /// Hash of its transaction.
     pub transaction_hash: Option<Hex<H256>>,
+    /// Place of its transaction in the block.
+    pub transaction_index: Option<Hex<u64>>,
+    /// Hash of the block.
+    pub block_hash: Option<Hex<H256>>,
+    /// Number of the block.
+    pub block_number: Option<Hex<u64>>,
     /// Sender.
     pub from: Option<Hex<H160>>,
     /// Callee.

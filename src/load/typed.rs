@@ -58,14 +58,29 @@ impl InputError {
     }
 }
 
+/// Text from outside on one line: control characters are escaped.
+struct OneLine<'a>(&'a str);
+
+impl fmt::Display for OneLine<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for part in self.0.split_inclusive(char::is_control) {
+            match part.strip_suffix(char::is_control) {
+                Some(clean) => write!(f, "{clean}{}", part[clean.len()..].escape_debug())?,
+                None => f.write_str(part)?,
+            }
+        }
+        Ok(())
+    }
+}
+
 impl fmt::Display for InputError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for part in [&self.file, &self.place] {
             if !part.is_empty() {
-                write!(f, "{part}: ")?;
+                write!(f, "{}: ", OneLine(part))?;
             }
         }
-        f.write_str(&self.problem)
+        OneLine(&self.problem).fmt(f)
     }
 }
 
@@ -149,7 +164,7 @@ pub fn parse<'a, T: Deserialize<'a>>(document: &'a [u8]) -> Result<T, InputError
             Err(error) => return Err(InputError::at(position(document, &error), message(&error))),
         },
     };
-    let path = error.path().to_string();
+    let path = shorten(&error.path().to_string());
     let error = error.into_inner();
     let place = match (path.as_str(), position(document, &error)) {
         ("." | "?", offset) => offset,
@@ -158,15 +173,20 @@ pub fn parse<'a, T: Deserialize<'a>>(document: &'a [u8]) -> Result<T, InputError
     Err(InputError::at(place, message(&error)))
 }
 
+/// A line is for reading: no more than its start.
+fn shorten(text: &str) -> String {
+    const KEPT: usize = 300;
+    match text.char_indices().nth(KEPT) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
 fn message(error: &serde_json::Error) -> String {
     let text = error.to_string();
     let text = text.rsplit_once(" at line ").map_or(text.as_str(), |(text, _)| text);
-    // serde quotes the offending value whole; a line is for reading.
-    let text = if text.chars().count() > 400 {
-        format!("{}…", text.chars().take(400).collect::<String>())
-    } else {
-        text.into()
-    };
+    // serde quotes the offending value whole.
+    let text = shorten(text);
     match error.classify() {
         serde_json::error::Category::Eof => format!("the JSON ends too early: {text}: fetch or copy it again"),
         serde_json::error::Category::Syntax => format!("not JSON: {text}"),

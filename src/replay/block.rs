@@ -208,6 +208,13 @@ pub fn replay(
         let problem = format!("expected the hash of the header, {hash:?}, got {:?}", pack.block.hash.0);
         return Err(InputError::at("block.hash", problem + ": a field of the header is wrong"));
     }
+    let parent = pack.block_hashes.0.iter().find(|(number, _)| number.checked_add(1) == Some(header.number));
+    if let Some((_, given)) = parent
+        && given.0 != pack.block.parent_hash.0
+    {
+        let problem = format!("expected the parent's hash {:?}, got {:?}", pack.block.parent_hash.0, given.0);
+        return Err(InputError::at("blockHashes", problem));
+    }
     let base = base(&mut pack, shared)?;
     let source = base.source();
     times.load += start.elapsed();

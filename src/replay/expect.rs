@@ -11,6 +11,14 @@ use std::collections::{HashMap, HashSet};
 pub struct Executed<'a> {
     /// Index and hash of the transaction.
     pub transaction: (usize, H256),
+    /// Hash of the block.
+    pub block_hash: H256,
+    /// Number of the block.
+    pub block_number: u64,
+    /// Who sent it.
+    pub sender: H160,
+    /// Whom it called.
+    pub to: Option<H160>,
     /// Whether it succeeded; unknown before Byzantium, where receipts do not say.
     pub success: Option<bool>,
     /// The envelope type.
@@ -81,6 +89,31 @@ pub fn first_difference(expected: &RpcReceipt, executed: &Executed<'_>) -> Optio
         && price.0 != executed.effective_gas_price
     {
         return differ("effectiveGasPrice", price.0.to_string(), executed.effective_gas_price.to_string());
+    }
+    if let Some(address) = expected.from
+        && address.0 != executed.sender
+    {
+        return differ("from", format!("{:?}", address.0), format!("{:?}", executed.sender));
+    }
+    if let Some(address) = expected.to
+        && Some(address.0) != executed.to
+    {
+        return differ("to", format!("{:?}", address.0), format!("{:?}", executed.to));
+    }
+    if let Some(index) = expected.transaction_index
+        && usize::try_from(index.0) != Ok(executed.transaction.0)
+    {
+        return differ("transactionIndex", index.0.to_string(), executed.transaction.0.to_string());
+    }
+    if let Some(number) = expected.block_number
+        && number.0 != executed.block_number
+    {
+        return differ("blockNumber", number.0.to_string(), executed.block_number.to_string());
+    }
+    if let Some(hash) = expected.block_hash
+        && hash.0 != executed.block_hash
+    {
+        return differ("blockHash", format!("{:?}", hash.0), format!("{:?}", executed.block_hash));
     }
     if let (Some(root), Some(computed)) = (expected.root, executed.state_root)
         && root.0 != computed

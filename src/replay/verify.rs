@@ -162,6 +162,10 @@ fn recorded_receipts(
     let first = executed.enumerate().find_map(|(index, (((signed, receipt), outcome), recorded))| {
         let executed = Executed {
             transaction: (index, signed.hash),
+            block_hash: pack.block.hash.0,
+            block_number: header.number,
+            sender: signed.transaction.sender,
+            to: signed.transaction.to,
             success: (rules.fork >= Fork::Byzantium).then(|| outcome.status.is_success()),
             transaction_type: signed.transaction.transaction_type as u8,
             gas_used: outcome.gas_used,

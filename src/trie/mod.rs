@@ -3,6 +3,7 @@
 mod list;
 mod node;
 mod root;
+mod secure;
 mod sparse;
 mod state;
 mod witness;
@@ -10,6 +11,7 @@ mod witness;
 pub use list::{ordered_root, transactions_root, withdrawals_root};
 pub use node::TrieError;
 pub use root::{state_root, storage_root};
+pub use secure::secure_root;
 pub use state::StateTrie;
 pub use witness::{Witness, WitnessError, WitnessState};
 

@@ -255,7 +255,6 @@ fn damaged_nodes_are_errors() {
 
 #[test]
 fn malformed_nodes_are_named() {
-    use alloy_rlp::Encodable as _;
     let list = |items: &[&[u8]]| {
         let payload = items.concat();
         let mut node = Vec::new();

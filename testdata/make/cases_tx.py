@@ -115,7 +115,8 @@ def plain(case):
     case("transactions", "transfer_to_oneself", to=SENDER, value=[0, 5], gas=[21_000], ends="any")
     case("transactions", "transfer_to_the_coinbase", to=COINBASE, value=[5], gas=[21_000], ends="any")
     case("transactions", "sender_is_the_coinbase", to=at(0x50), value=[5], gas=[30_000], env={"currentCoinbase": SENDER})
-    case("transactions", "empty_account_is_touched", to=at(0x50), pre={at(0x50): {"balance": "0x0"}}, gas=[21_000], ends="any")
+    # EIP-7523: no state has empty accounts since the Merge.
+    case("transactions", "empty_account_is_touched", to=at(0x50), pre={at(0x50): {"balance": "0x0"}}, gas=[21_000], ends="any", forks=since("Frontier", "London"))
     case("transactions", "everything_is_sent", to=at(0x50), value=[10**18], gas=[21_000], pre={SENDER: {"balance": hex(10**18 + 210_000)}}, ends="any")
     case("transactions", "intrinsic_gas", code="STOP", data=["0x" + "00" * 10 + "ff" * 10], gas=[21_000 + 40 + 680], ends="any")
     reject = {

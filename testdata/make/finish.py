@@ -13,8 +13,11 @@ import time
 
 from ethereum.crypto.hash import keccak256
 
-from eels import FORKS, Spec, difference, hexraw, num, read_pack, write_pack
+from ethereum_rlp import rlp
 
+from eels import FORKS, Spec, difference, hexraw, num, read_pack, since, write_pack
+
+EMPTY_LIST = hexraw(keccak256(rlp.encode([])))
 LICENCE = "MIT OR Apache-2.0; contracts: see testdata/README.md"
 
 
@@ -30,6 +33,35 @@ def complete(raw, complete_state):
             if num(value) != num(have.get("storage", {}).get(slot, "0x0")):
                 wrong.append(f"{address}.storage.{slot}")
     return wrong
+
+
+def enrich(spec, run, number, pack):
+    """Adds what anvil never has; returns the recorded values of what was changed. All that follows from it is computed by the specs."""
+    block, made = pack["block"], {}
+
+    def change(key, value):
+        made[key] = block.get(key)
+        block[key] = value
+
+    if not since(spec.fork, "Paris"):
+        # anvil writes 0. Proof of work has at least 131072, and with it rewards.
+        change("difficulty", "0x20000")
+        if number == run["transfers"]:
+            ommer = {k: v for k, v in block.items() if k not in ("transactions", "uncles", "withdrawals", "size", "totalDifficulty")}
+            ommer |= {"number": hex(number - 2), "parentHash": "0x" + "22" * 32, "miner": "0x00000000000000000000000000000000000add0e", "extraData": "0x6f6d6d6572", "sha3Uncles": EMPTY_LIST, "gasUsed": "0x0"}
+            ommer["hash"] = spec.block_hash(ommer)
+            pack["ommers"] = [ommer]
+            change("uncles", [ommer["hash"]])
+            change("sha3Uncles", hexraw(keccak256(rlp.encode([spec.header_fields(ommer)]))))
+    if number == run["edges"]:
+        if since(spec.fork, "Shanghai"):
+            amounts = [("0x00000000000000000000000000000000000a11ce", 32_000_000_000), ("0x00000000000000000000000000000000000a11ce", 1), (block["miner"], 77), ("0x000000000000000000000000000000000000dead", 0)]
+            change("withdrawals", [{"index": hex(9000 + i), "validatorIndex": hex(100 + i), "address": address, "amount": hex(amount)} for i, (address, amount) in enumerate(amounts)])
+        if since(spec.fork, "Cancun"):
+            change("parentBeaconBlockRoot", hexraw(keccak256(b"beacon root")))
+        if since(spec.fork, "Paris"):
+            change("mixHash", hexraw(keccak256(b"randao")))
+    return made
 
 
 def main(folder, out):
@@ -57,11 +89,12 @@ def main(folder, out):
             if computed != tx["hash"]:
                 sys.exit(f"{fork} block {number}: the transaction {tx['hash']} hashes to {computed}")
         hashes.append(block["hash"])
+        made = enrich(spec, run, number, pack)
         before = spec.dump(state)
         start = time.time()
-        found, receipts = spec.execute(chain_id, block, state, hashes[max(0, number - 256):number])
+        found, receipts = spec.execute(chain_id, block, state, hashes[max(0, number - 256):number], pack.get("ommers", ()))
         after = spec.dump(state)
-        recorded = {key: block.get(key) for key in found if block.get(key) != found[key]}
+        recorded = made | {key: block.get(key) for key in found if block.get(key) != found[key]}
         shown = len(pack["receipts"])
         if len(receipts) != shown:
             sys.exit(f"{fork} block {number}: {len(receipts)} receipts computed, {shown} recorded")
@@ -77,7 +110,7 @@ def main(folder, out):
             continue
         tracer = complete(pack["prestate"], before)
         if recorded:
-            recorded["hash"] = block["hash"]
+            recorded["hash"] = hashes[number]
             block.update(found)
             block["hash"] = spec.block_hash(block)
         for tx in block["transactions"]:
@@ -102,13 +135,15 @@ def main(folder, out):
         }
         if recorded:
             source["recorded"] = recorded
-            source["rewritten"] = "the fields of the block that `recorded` lists are the specs'; `recorded` holds the node's"
+            source["rewritten"] = "the fields of the block that `recorded` lists are not the node's, which `recorded` holds: difficulty, uncles, withdrawals, mixHash and parentBeaconBlockRoot are the maker's, all else is the specs' result"
         if odd:
             source["receiptsRewritten"] = f"{len(odd)} of {len(receipts)}: anvil charges some later forks' gas in forks before Berlin, and has no state roots in receipts"
         final = {
             "format": "evm-block-replay/1", "chainId": chain_id, "fork": fork, "prestateComplete": True, "block": block, "prestate": before, "poststate": difference(before, after),
             "receipts": pack["receipts"], "blockHashes": pack["blockHashes"], "validated": {"gasUsed": True, "logsBloom": True, "receiptsRoot": True, "stateRoot": True}, "source": source,
         }
+        if "ommers" in pack:
+            final["ommers"] = pack["ommers"]
         write_pack(os.path.join(out, f"{chain_id}-{number}.json.zst"), final)
 
 

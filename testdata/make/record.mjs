@@ -18,15 +18,18 @@ await t.uniswapDeploy(); await mined('Uniswap');
 await t.balances(); await mined('balances');
 await t.pools(); const pools = await mined('pools');
 if (fork === 'london' || fork === 'osaka') keep[pools] = 'Uniswap v2 and v3 pools are created and filled';
-await t.burst(120, [t.transfer, t.transfer, t.transfer, t.typed]); keep[await mined('transfers', { coinbase: chain.wallets[5].address })] = 'plain transfers; the fee recipient is one of the senders';
+await t.burst(120, [t.transfer, t.transfer, t.transfer, t.typed]); const transfers = await mined('transfers', { coinbase: chain.wallets[5].address });
+keep[transfers] = 'plain transfers; the fee recipient is one of the senders';
 await t.burst(40, [t.lives, t.failing, t.precompile, t.storage]);
-keep[await mined('edges')] = 'creations, self-destructs, failures, precompiles, refunds';
+const edges = await mined('edges');
+keep[edges] = 'creations, self-destructs, failures, precompiles, refunds';
 if (since(fork, 'istanbul')) { await t.burst(40, [t.swap]); keep[await mined('swaps')] = 'Uniswap v2 and v3 swaps'; }
 if (since(fork, 'prague')) { await t.burst(40, [t.delegation, t.transientStorage, t.typed]); keep[await mined('delegations')] = 'EIP-7702 delegations, transient storage'; }
 if (since(fork, 'cancun')) { await blobs(t); await t.burst(12, [t.transientStorage]); keep[await mined('blobs')] = 'blob transactions and transient storage'; }
+if (since(fork, 'prague')) { await t.requests(); keep[await mined('requests')] = 'EIP-7002 and EIP-7251 requests, more than one block takes up'; }
 await t.burst(180, t.all()); keep[await mined('everything')] = 'all kinds mixed';
 await mined('empty');
 await t.burst(1, [t.transfer]); const last = await mined('one'); keep[last] = 'one transfer after an empty block';
-process.stdout.write(JSON.stringify({ url: chain.url, fork, last, keep }) + '\n');
+process.stdout.write(JSON.stringify({ url: chain.url, fork, last, keep, transfers, edges }) + '\n');
 process.stdin.resume();
 process.stdin.on('end', () => { chain.stop(); process.exit(0); });

@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: the benchmarks, with the peer in the same run.
+//! `cargo xtask bench`: the benchmarks, with the peer in the same run, compiled for this processor.
 
 use crate::shell;
 use anyhow::Result;
@@ -42,9 +42,12 @@ pub fn run(args: &Args) -> Result<bool> {
     let mut ok = true;
     for bench in wanted {
         // One after another, and each alone: two at a time would measure each other.
-        ok &= shell::run(
-            shell::cargo().args(["bench", "--package", "isolane", "--bench", bench.name(), "--"]).args(&args.rest),
-        )?;
+        let mut command = shell::cargo();
+        if std::env::var_os("RUSTFLAGS").is_none() {
+            command.env("RUSTFLAGS", "-C target-cpu=native");
+        }
+        command.args(["bench", "--package", "isolane", "--bench", bench.name(), "--"]).args(&args.rest);
+        ok &= shell::run(&mut command)?;
     }
     Ok(ok)
 }

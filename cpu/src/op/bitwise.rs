@@ -4,9 +4,15 @@ use super::arithmetic::binary;
 use crate::stack::Stack;
 use isolane_spec::{U256, word};
 
+/// The bits that both words have.
+#[inline(always)]
+pub(crate) fn both(a: &U256, b: &U256) -> U256 {
+    U256(std::array::from_fn(|i| a.0[i] & b.0[i]))
+}
+
 #[inline(always)]
 pub(crate) fn and(stack: &mut Stack<'_>) {
-    binary(stack, |a, b| U256(std::array::from_fn(|i| a.0[i] & b.0[i])));
+    binary(stack, both);
 }
 
 #[inline(always)]
@@ -49,25 +55,28 @@ fn funnel(high: u64, low: u64, bits: u32) -> u64 {
     ((u128::from(high) << 64 | u128::from(low)) >> bits) as u64
 }
 
-/// Shifts right; `fill` comes in from above.
+/// Shifts right by less than 256 bits; `fill` comes in from above.
 #[inline(always)]
-fn shift_right(word: &U256, shift: usize, fill: u64) -> U256 {
+pub(crate) fn shift_right(word: &U256, shift: usize, fill: u64) -> U256 {
     let (limbs, bits) = (shift / 64, (shift % 64) as u32);
     let at = |i: usize| if i < 4 { word.0[i] } else { fill };
     U256(std::array::from_fn(|i| funnel(at(i + limbs + 1), at(i + limbs), bits)))
 }
 
+/// Shifts left by less than 256 bits.
+#[inline(always)]
+pub(crate) fn shift_left(word: &U256, shift: usize) -> U256 {
+    let (limbs, bits) = (shift / 64, (shift % 64) as u32);
+    let at = |i: usize| if i >= limbs { word.0[(i - limbs) & 3] } else { 0 };
+    U256(std::array::from_fn(|i| {
+        let below = if i == 0 { 0 } else { at(i - 1) };
+        ((u128::from(at(i)) << 64 | u128::from(below)) << bits >> 64) as u64
+    }))
+}
+
 #[inline(always)]
 pub(crate) fn shl(stack: &mut Stack<'_>) {
-    binary(stack, |a, b| {
-        let Some(shift) = shift(a) else { return U256::zero() };
-        let (limbs, bits) = (shift / 64, (shift % 64) as u32);
-        let at = |i: usize| if i >= limbs { b.0[(i - limbs) & 3] } else { 0 };
-        U256(std::array::from_fn(|i| {
-            let below = if i == 0 { 0 } else { at(i - 1) };
-            ((u128::from(at(i)) << 64 | u128::from(below)) << bits >> 64) as u64
-        }))
-    });
+    binary(stack, |a, b| shift(a).map_or(U256::zero(), |shift| shift_left(b, shift)));
 }
 
 #[inline(always)]

@@ -3,12 +3,12 @@
 use super::{Trap, charge, length};
 use crate::frame::Frame;
 use crate::journal::AccountIndex;
-use crate::lane::{Lane, delegation};
+use crate::lane::Lane;
 use isolane_spec::opcode::op;
 use isolane_spec::{Fork, H160, Halt, U256, word};
 
 /// A call that the caller has paid for.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct CallRequest {
     /// Whose code runs.
     pub code_address: H160,
@@ -57,15 +57,15 @@ pub(crate) const fn operands(opcode: u8) -> usize {
     if variant(opcode).has_value { 7 } else { 6 }
 }
 
-/// Charges for a call. `words` holds the stack's top items, the top first. Returns the request and the gas left to the
-/// caller.
+/// Charges for a call. `words` holds the stack's top items, the top first. The request is in the
+/// lane then. Returns the gas left to the caller.
 pub(crate) fn prepare(
     opcode: u8,
     lane: &mut Lane,
     frame: &mut Frame,
     words: &[U256; 7],
     gas: u64,
-) -> Result<(CallRequest, u64), Trap> {
+) -> Result<u64, Trap> {
     let Variant { has_value, on_callee, makes_static } = variant(opcode);
     let schedule = lane.schedule;
     let [requested, to, ..] = words;
@@ -84,14 +84,14 @@ pub(crate) fn prepare(
     let end = end(&ranges[0], input_len).max(end(&ranges[2], output_len));
     let mut rest = if end > frame.memory.len() as u64 { frame.memory.check(end, gas)? } else { gas };
 
-    let cold = lane.is_cold(&code_address);
-    if cold {
+    let located = lane.locate(&code_address);
+    if located.cold {
         charge(&mut rest, u64::from(schedule.cold_account))?;
     }
     if sends_value {
         charge(&mut rest, u64::from(schedule.call_value))?;
     }
-    let callee = lane.load(&code_address)?;
+    let callee = lane.load_located(&code_address, &located)?;
     // From Spurious Dragon on, only a call with value brings an account into being (EIP-161).
     let is_new = opcode == op::CALL && (sends_value || lane.fork < Fork::SpuriousDragon) && lane.journal.is_new(callee);
     if is_new {
@@ -101,12 +101,11 @@ pub(crate) fn prepare(
     // A delegation costs an access of its own (EIP-7702).
     let mut code_account = callee;
     let mut delegated = None;
-    if lane.fork >= Fork::Prague
-        && let Some(target) = delegation(&lane.code(callee)?)
-    {
-        let cold = lane.is_cold(&target) && target != code_address;
+    if let Some(target) = lane.delegation(callee)? {
+        let located = lane.locate(&target);
+        let cold = located.cold && target != code_address;
         charge(&mut rest, u64::from(schedule.call + if cold { schedule.cold_account } else { 0 }))?;
-        code_account = lane.load(&target)?;
+        code_account = lane.load_located(&target, &located)?;
         delegated = Some(code_account);
     }
 
@@ -135,7 +134,7 @@ pub(crate) fn prepare(
     }
     let stipend = if sends_value { u64::from(schedule.call_stipend) } else { 0 };
     let is_delegatecall = opcode == op::DELEGATECALL;
-    let request = CallRequest {
+    lane.call = CallRequest {
         code_address,
         code_account,
         delegated: delegated.is_some(),
@@ -151,5 +150,5 @@ pub(crate) fn prepare(
         input: (input_offset, input_len as usize),
         output: (output_offset, output_len as usize),
     };
-    Ok((request, rest))
+    Ok(rest)
 }

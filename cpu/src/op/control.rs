@@ -21,12 +21,12 @@ pub(crate) fn selfdestruct(lane: &mut Lane, frame: &mut Frame, beneficiary: &U25
     }
     let beneficiary = word::to_address(beneficiary);
     let schedule = lane.schedule;
-    let cold = lane.is_cold(&beneficiary);
+    let located = lane.locate(&beneficiary);
     let mut rest = gas;
-    if cold {
+    if located.cold {
         charge(&mut rest, u64::from(schedule.cold_beneficiary))?;
     }
-    let target = lane.load(&beneficiary)?;
+    let target = lane.load_located(&beneficiary, &located)?;
     let balance = lane.journal.account(frame.account).info.balance;
     let brings_value = lane.fork < Fork::SpuriousDragon || !balance.is_zero();
     let is_paid_for = schedule.self_destruct_new_account > 0 || lane.state_gas.account > 0;

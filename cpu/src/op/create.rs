@@ -7,7 +7,7 @@ use isolane_spec::opcode::op;
 use isolane_spec::{Fork, Halt, U256, word};
 
 /// A creation that the creator has paid for.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct CreateRequest {
     pub value: U256,
     /// CREATE2's salt.
@@ -16,15 +16,15 @@ pub(crate) struct CreateRequest {
     pub init_code: (usize, usize),
 }
 
-/// Charges for a creation. `words` holds the stack's top items, the top first. Returns the request and the gas left to
-/// the creator.
+/// Charges for a creation. `words` holds the stack's top items, the top first. The request is in the
+/// lane then. Returns the gas left to the creator.
 pub(crate) fn prepare(
     opcode: u8,
     lane: &mut Lane,
     frame: &mut Frame,
     words: [&U256; 4],
     gas: u64,
-) -> Result<(CreateRequest, u64), Trap> {
+) -> Result<u64, Trap> {
     if frame.is_static {
         return Err(Halt::StaticViolation.into());
     }
@@ -46,11 +46,11 @@ pub(crate) fn prepare(
     let offset = frame.memory.require(offset, length, &mut unlimited)?;
     // All but one 64th (EIP-150).
     let given = if lane.fork >= Fork::TangerineWhistle { rest - rest / 64 } else { rest };
-    let request = CreateRequest {
+    lane.creation = CreateRequest {
         value: *value,
         salt: (opcode == op::CREATE2).then_some(*salt),
         gas: given,
         init_code: (offset, length as usize),
     };
-    Ok((request, rest - given))
+    Ok(rest - given)
 }

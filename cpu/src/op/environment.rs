@@ -46,7 +46,7 @@ pub(crate) fn extcodecopy(
     // The gas of the copy is checked before the account is read or warmed, since a body that fails changes nothing.
     let length = length(size)?;
     let mut dry = gas;
-    if lane.is_cold(&address) {
+    if lane.locate(&address).cold {
         charge(&mut dry, u64::from(lane.schedule.cold_account))?;
     }
     charge(&mut dry, length.div_ceil(32) * u64::from(lane.schedule.copy_word))?;
