@@ -47,8 +47,7 @@ pub fn execute_block_with_roots(
     execution.credits(block)?;
     let requests = execution.requests(block, &transactions.outcomes)?;
 
-    let gas_used = transactions.regular_gas_used.max(transactions.state_gas_used);
-    let Transactions { receipts, outcomes, blob_gas_used, logs_bloom, .. } = transactions;
+    let Transactions { receipts, outcomes, gas_used, blob_gas_used, logs_bloom } = transactions;
     let roots_known = !receipts.iter().any(|receipt| receipt.post == PostTransaction::Root(None));
     Ok(BlockResult {
         receipts_root: roots_known.then(|| receipts_root(&receipts, &outcomes)),
@@ -77,12 +76,7 @@ struct Execution<'a, 'r> {
 struct Transactions {
     receipts: Vec<Receipt>,
     outcomes: Vec<Outcome>,
-    /// What the senders paid for.
-    cumulative_gas_used: u64,
-    /// What counts against the block's limit (EIP-7778); differs from what is paid for from Amsterdam on.
-    regular_gas_used: u64,
-    /// What counts against the same limit in its own right (EIP-8037).
-    state_gas_used: u64,
+    gas_used: u64,
     blob_gas_used: u64,
     logs_bloom: Bloom,
 }
@@ -154,31 +148,32 @@ impl Execution<'_, '_> {
         let mut done = Transactions {
             receipts: Vec::with_capacity(block.transactions.len()),
             outcomes: Vec::with_capacity(block.transactions.len()),
-            cumulative_gas_used: 0,
-            regular_gas_used: 0,
-            state_gas_used: 0,
+            gas_used: 0,
             blob_gas_used: 0,
             logs_bloom: Bloom::default(),
         };
+        let (mut paid_gas, mut regular_gas, mut state_gas) = (0u64, 0u64, 0u64);
         for (index, signed) in block.transactions.iter().enumerate() {
             let transaction = &signed.transaction;
             let available = Available {
-                gas: block.header.gas_limit.saturating_sub(done.regular_gas_used),
+                gas: block.header.gas_limit.saturating_sub(regular_gas),
                 blob_gas: blob_gas_limit.saturating_sub(done.blob_gas_used),
             };
-            let state_gas = block.header.gas_limit.saturating_sub(done.state_gas_used);
-            let most = self.machine.most_state_gas(transaction);
-            if most > state_gas {
-                let reason = InvalidTransaction::BlockGasLimitExceeded { available: state_gas, got: most };
+            let (state_gas_left, most) =
+                (block.header.gas_limit.saturating_sub(state_gas), self.machine.most_state_gas(transaction));
+            if most > state_gas_left {
+                let reason = InvalidTransaction::BlockGasLimitExceeded { available: state_gas_left, got: most };
                 return Err(BlockError::Transaction { index, reason });
             }
             let outcome = self.machine.transact(transaction, available).map_err(failed(At::Transaction(index)))?;
             if let Status::Rejected(reason) = outcome.status {
                 return Err(BlockError::Transaction { index, reason });
             }
-            done.cumulative_gas_used = done.cumulative_gas_used.saturating_add(outcome.gas_used);
-            done.regular_gas_used = done.regular_gas_used.saturating_add(outcome.block_gas_used);
-            done.state_gas_used = done.state_gas_used.saturating_add(outcome.state_gas_used);
+            // What is paid for and what counts against the block's limit differ from Amsterdam on (EIP-7778, EIP-8037).
+            paid_gas = paid_gas.saturating_add(outcome.gas_used);
+            regular_gas = regular_gas.saturating_add(outcome.block_gas_used);
+            state_gas = state_gas.saturating_add(outcome.state_gas_used);
+            done.gas_used = regular_gas.max(state_gas);
             done.blob_gas_used += transaction.blob_versioned_hashes.len() as u64 * GAS_PER_BLOB;
             let bloom = blooms.bloom(&outcome.logs);
             done.logs_bloom.merge(&bloom);
@@ -187,7 +182,7 @@ impl Execution<'_, '_> {
             done.receipts.push(Receipt {
                 transaction_type: transaction.transaction_type,
                 post: self.post(index, &outcome)?,
-                cumulative_gas_used: done.cumulative_gas_used,
+                cumulative_gas_used: paid_gas,
                 bloom,
             });
             done.outcomes.push(outcome);
