@@ -1,12 +1,10 @@
 //! [`Reference`]: the backend that every other one is compared with.
 
 use crate::machine::{Available, Machine};
+use crate::validation::GAS_PER_BLOB;
 use isolane_spec::{Backend, Batch, Environment, ExecutionError, Order, Outcome, Transaction};
 use rayon::prelude::*;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-
-/// Gas of one blob (EIP-4844).
-const GAS_PER_BLOB: u64 = 1 << 17;
 
 /// Executes lanes one after another on each core. Environments, and the transactions of an
 /// [`Order::Independent`] environment, run in parallel on rayon's current pool.
@@ -51,7 +49,10 @@ impl Backend for Reference {
 
 /// What is left of the block's gas, as a transaction sees it.
 fn block_limits(environment: &Environment) -> Available {
-    Available { gas: environment.block.gas_limit, blob_gas: environment.rules.blob_schedule.max * GAS_PER_BLOB }
+    Available {
+        gas: environment.block.gas_limit,
+        blob_gas: environment.rules.blob_schedule.max.saturating_mul(GAS_PER_BLOB),
+    }
 }
 
 /// Each transaction starts from the state that the one before it left. After an infrastructure error the later ones

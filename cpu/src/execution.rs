@@ -1,9 +1,10 @@
 //! Runs call frames on top of each other until the first one ends.
 
+use crate::create_address::{create_address, create2_address};
 use crate::crypto;
 use crate::frame::{Code, Frame, FrameKind, Input};
 use crate::interpreter::{self, Exit};
-use crate::journal::{AccountIndex, create_address, create2_address};
+use crate::journal::AccountIndex;
 use crate::lane::{Lane, Programs};
 use crate::op::call::CallRequest;
 use crate::precompile::{Precompile, PrecompileError};

@@ -4,12 +4,11 @@
 //! marks that last for one transaction (warm, created, …) hold the number of that transaction, so that starting the
 //! next one clears nothing.
 
+use crate::mixer::{Mixer, same};
 use hashbrown::{HashMap, HashTable};
 use isolane_spec::{
-    AccountDiff, AccountInfo, Bytes, Fork, H160, H256, KECCAK_EMPTY, Log, SlotDiff, StateError, StateView, U256, word,
+    AccountDiff, AccountInfo, Bytes, Fork, H160, H256, KECCAK_EMPTY, Log, SlotDiff, StateError, StateView, U256,
 };
-use std::hash::{BuildHasher, RandomState};
-use std::sync::OnceLock;
 
 /// The index of an account in its journal.
 pub(crate) type AccountIndex = u32;
@@ -96,57 +95,6 @@ pub(crate) struct Journal {
     pub logs: Vec<Log>,
     pub refund: i64,
     hasher: Mixer,
-}
-
-/// A keyed hash of a few words: multiply and fold. The key keeps an attacker from choosing colliding slots; no result
-/// depends on it.
-#[derive(Clone, Copy, Debug)]
-struct Mixer([u64; 4]);
-
-/// The bytes of an address in three parts that overlap, to hash and compare without a call.
-#[inline(always)]
-fn parts(address: &H160) -> [u64; 3] {
-    [0, 8, 12].map(|i| {
-        let mut bytes = [0; 8];
-        bytes.copy_from_slice(&address.0[i..i + 8]);
-        u64::from_le_bytes(bytes)
-    })
-}
-
-#[inline(always)]
-fn same(a: &H160, b: &H160) -> bool {
-    let ([a, b, c], [d, e, f]) = (parts(a), parts(b));
-    (a ^ d) | (b ^ e) | (c ^ f) == 0
-}
-
-impl Mixer {
-    fn new() -> Self {
-        static KEY: OnceLock<[u64; 4]> = OnceLock::new();
-        Self(*KEY.get_or_init(|| {
-            let state = RandomState::new();
-            std::array::from_fn(|i| state.hash_one(i) | 1)
-        }))
-    }
-
-    #[inline(always)]
-    fn fold(a: u64, b: u64) -> u64 {
-        let product = u128::from(a) * u128::from(b);
-        product as u64 ^ (product >> 64) as u64
-    }
-
-    #[inline(always)]
-    fn address(&self, address: &H160) -> u64 {
-        let [a, b, c] = parts(address);
-        Self::fold(Self::fold(a ^ self.0[0], b ^ self.0[1]) ^ c ^ self.0[2], self.0[3])
-    }
-
-    #[inline(always)]
-    fn slot(&self, account: AccountIndex, key: &U256) -> u64 {
-        let [a, b, c, d] = key.0;
-        let low = Self::fold(a ^ self.0[0], b ^ self.0[1]);
-        let high = Self::fold(c ^ self.0[2], d ^ self.0[3]);
-        Self::fold(low ^ u64::from(account), high.rotate_left(32) ^ self.0[1])
-    }
 }
 
 impl Journal {
@@ -667,37 +615,4 @@ impl Journal {
         }
         diff
     }
-}
-
-/// The address that CREATE gives (Yellow Paper 7).
-pub(crate) fn create_address(sender: &H160, nonce: u64) -> H160 {
-    // RLP of [sender, nonce]: at most 1 + 21 + 9 bytes.
-    let mut rlp = [0u8; 31];
-    rlp[1] = 0x80 + 20;
-    rlp[2..22].copy_from_slice(&sender.0);
-    let bytes = nonce.to_be_bytes();
-    let significant = &bytes[nonce.leading_zeros() as usize / 8..];
-    let len = match significant {
-        [byte] if *byte < 0x80 => {
-            rlp[22] = *byte;
-            23
-        }
-        _ => {
-            rlp[22] = 0x80 + significant.len() as u8;
-            rlp[23..23 + significant.len()].copy_from_slice(significant);
-            23 + significant.len()
-        }
-    };
-    rlp[0] = 0xc0 + (len - 1) as u8;
-    word::to_address(&word::from_hash(&crate::crypto::keccak256(&rlp[..len])))
-}
-
-/// The address that CREATE2 gives (EIP-1014).
-pub(crate) fn create2_address(sender: &H160, salt: &U256, init_code_hash: &H256) -> H160 {
-    let mut bytes = [0u8; 85];
-    bytes[0] = 0xff;
-    bytes[1..21].copy_from_slice(&sender.0);
-    bytes[21..53].copy_from_slice(&word::to_be(salt));
-    bytes[53..].copy_from_slice(&init_code_hash.0);
-    word::to_address(&word::from_hash(&crate::crypto::keccak256(&bytes)))
 }

@@ -2,6 +2,7 @@
 //! other backends and nothing else.
 
 pub mod backend;
+mod create_address;
 pub mod crypto;
 mod execution;
 mod frame;
@@ -10,6 +11,7 @@ mod journal;
 mod lane;
 pub mod machine;
 mod memory;
+mod mixer;
 mod op;
 pub mod precompile;
 mod program;
@@ -17,6 +19,7 @@ mod stack;
 mod state_gas;
 mod transfer_log;
 mod transition;
+mod validation;
 
 pub use backend::Reference;
 pub use machine::{Available, Machine};
