@@ -245,13 +245,16 @@ impl Recorder<'_> {
         let block_hashes = self.ancestors(number, &parent_hash, &state, &transactions)?;
         self.hashes.insert(number, hash);
         let ommers = self.ommers(number, &tag, &block)?;
+        if fork < Fork::SpuriousDragon && state.has_empty_accounts() {
+            notes.insert("before Spurious Dragon the tracer does not tell empty accounts from missing ones".into());
+        }
 
         let mut pack = json!({
             "format": "evm-block-replay/1",
             "chainId": self.chain_id,
             "fork": fork.name(),
             "block": block,
-            "prestate": state.to_json(),
+            "prestate": state.to_json(fork >= Fork::SpuriousDragon),
             "receipts": receipts,
             "blockHashes": block_hashes,
             "validated": {"gasUsed": null, "logsBloom": null, "receiptsRoot": null, "stateRoot": null},

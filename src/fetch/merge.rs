@@ -18,6 +18,15 @@ pub struct Account {
 }
 
 impl Account {
+    /// True without balance, nonce, code and storage.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.balance.as_deref().is_none_or(is_zero)
+            && self.nonce.unwrap_or_default() == 0
+            && self.code.as_deref().is_none_or(|code| code == "0x")
+            && self.storage.values().all(|value| is_zero(value))
+    }
+
     /// The account as the packs and `prestateTracer` write it.
     #[must_use]
     pub fn to_json(&self) -> Value {
@@ -115,17 +124,32 @@ impl PreState {
         Ok(())
     }
 
-    /// The merged state as the packs write it. Accounts that the block made and zero slots are left out.
+    /// True if an account holds nothing: whether it exists cannot be told from what the tracer reports.
     #[must_use]
-    pub fn to_json(&self) -> Value {
-        let is_zero = |value: &str| value.trim_start_matches("0x").bytes().all(|b| b == b'0');
+    pub fn has_empty_accounts(&self) -> bool {
+        self.accounts.values().any(Account::is_empty)
+    }
+
+    /// The merged state as the packs write it. Accounts that the block made and zero slots are left out. With
+    /// `no_empty_accounts` (EIP-161) an account that holds nothing does not exist, and is written as `absent`: the
+    /// refund of EIP-7702, for one, depends on it.
+    #[must_use]
+    pub fn to_json(&self, no_empty_accounts: bool) -> Value {
         let accounts = self.accounts.iter().map(|(address, account)| {
             let mut account = account.clone();
             account.storage.retain(|_, value| !is_zero(value));
-            (address.clone(), account.to_json())
+            let mut json = account.to_json();
+            if no_empty_accounts && account.is_empty() {
+                json["absent"] = json!(true);
+            }
+            (address.clone(), json)
         });
         Value::Object(accounts.collect())
     }
+}
+
+fn is_zero(hex: &str) -> bool {
+    hex.trim_start_matches("0x").bytes().all(|b| b == b'0')
 }
 
 fn object<'a>(value: &'a Value, what: &str) -> Result<&'a Map<String, Value>, String> {
@@ -175,7 +199,7 @@ mod tests {
             .merge(&json!({"0xaa": {"balance": "0x4", "nonce": 2, "storage": {"0x01": "0x0b", "0x02": "0x0c"}}}))
             .unwrap();
         let expected = json!({"0xaa": {"balance": "0x5", "nonce": 1, "storage": {"0x01": "0x0a", "0x02": "0x0c"}}});
-        assert_eq!(state.to_json(), expected);
+        assert_eq!(state.to_json(true), expected);
     }
 
     #[test]
@@ -191,8 +215,19 @@ mod tests {
                 &json!({"0xcc": {"code": "0x00", "nonce": 1}, "0xaa": {"balance": "0x5", "storage": {"0x01": "0x09"}}}),
             )
             .unwrap();
-        assert_eq!(state.to_json(), json!({"0xaa": {"balance": "0x5"}}));
+        assert_eq!(state.to_json(true), json!({"0xaa": {"balance": "0x5"}}));
         assert!(state.knows("0xcc"));
+    }
+
+    #[test]
+    fn an_account_that_holds_nothing_is_absent_where_empty_accounts_are_none() {
+        let mut state = PreState::default();
+        state.merge(&json!({"0xaa": {"balance": "0x0", "storage": {"0x01": "0x00"}}, "0xbb": {"balance": "0x0", "nonce": 1}})).unwrap();
+        assert!(state.has_empty_accounts());
+        let old = json!({"0xaa": {"balance": "0x0"}, "0xbb": {"balance": "0x0", "nonce": 1}});
+        assert_eq!(state.to_json(false), old);
+        let new = json!({"0xaa": {"balance": "0x0", "absent": true}, "0xbb": {"balance": "0x0", "nonce": 1}});
+        assert_eq!(state.to_json(true), new);
     }
 
     #[test]

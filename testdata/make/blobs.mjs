@@ -1,7 +1,6 @@
 // Blob transactions: the node wants the blobs with commitments and proofs; the chain keeps only the hashes.
 import { ethers } from 'ethers';
 import { loadKZG } from 'kzg-wasm';
-import { since } from './chain.mjs';
 import { call } from './contracts.mjs';
 
 export async function blobs(t) {
@@ -18,5 +17,4 @@ export async function blobs(t) {
     await t.chain.send({ from: n, type: 3, to: t.at.transient, gasLimit: 300_000, data: call(t.c.Transient, 'sum', 3, '0x'), maxFeePerBlobGas: 10n ** 9n, blobs: list,
       blobVersionedHashes: list.map((b) => '0x01' + ethers.sha256(b.commitment).slice(4)) });
   }
-  void since;
 }

@@ -99,7 +99,7 @@ impl Work {
         std::fs::create_dir_all(&npm)?;
         copy_folder(&data.join("make"), &npm)?;
         if !npm.join("node_modules/@foundry-rs/anvil").exists() {
-            run_in(&npm, Command::new("npm").args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]))?;
+            run_in(&npm, Command::new("npm").args(["install", "--ignore-scripts", "--no-audit", "--no-fund"]))?;
         }
         let venv = target.join("venv");
         if !venv.join("bin/python").exists() {
