@@ -55,7 +55,10 @@ fn every_change_is_found(document: &Value, ignored: &[&str]) {
         changes += 1;
         let report = run_document(&mutant);
         assert_eq!(report.count(|verdict| *verdict == Verdict::Passed), 0, "{path} is not checked");
-        assert_eq!(report.failures().len(), 1, "{path}: {:?}", report.failures());
+        // Receipts that contradict their own header are no failure of isolane, but the case does not pass.
+        let unchecked = report.count(|verdict| matches!(verdict, Verdict::Unchecked(_)));
+        assert_eq!(report.failures().len() + unchecked, 1, "{path}: {:?}", report.failures());
+        assert!(unchecked == 0 || path.contains("/receipts/"), "{path}: unchecked");
     }
     println!("{changes} changes, all found");
     assert!(changes > 30, "{changes}");
