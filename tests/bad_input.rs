@@ -206,12 +206,14 @@ fn forged_headers() {
     bad["block"]["gasUsed"] = json!("0x1");
     let first = run_json(&bad);
     expect(&first, 2, &["block.hash", "a field of the header is wrong"]);
-    // The same lie under the hash that it has: now the execution tells.
+    // The same lie under the hash that it has, without receipts that name the old one: now the execution tells.
     bad["block"]["hash"] = json!(computed(&first.errors));
+    bad.as_object_mut().expect("a pack").remove("receipts");
     expect(&run_json(&bad), 1, &["mismatch", "gasUsed: expected 1, got"]);
     for field in ["stateRoot", "receiptsRoot", "transactionsRoot"] {
         let mut bad = pack();
         bad["block"][field] = json!(format!("0x{}", "22".repeat(32)));
+        bad.as_object_mut().expect("a pack").remove("receipts");
         bad["block"]["hash"] = json!(computed(&run_json(&bad).errors));
         expect(&run_json(&bad), 1, &["mismatch", field, "expected 0x2222"]);
     }

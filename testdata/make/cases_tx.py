@@ -83,7 +83,7 @@ def delegations(case):
     for op in ("CALL", "CALLCODE", "DELEGATECALL", "STATICCALL"):
         value = "0" if op in ("CALL", "CALLCODE") else ""
         case("eip7702", f"{op}_to_a_delegated_account", code=f"GAS 0 0 0 0 {value} {a} 100000 {op} 0 MSTORE GAS SWAP1 SUB 32 MSTORE GAS 0 0 0 0 {value} {a} 100000 {op} 64 MSTORE GAS SWAP1 SUB 96 MSTORE 128 0 LOG0 STOP",
-             pre=pre | {a: delegated(writer), writer: {"code": "GAS POP STOP"}}, forks=since("Cancun") if op == "CALL" else prague)
+             pre=pre | {a: delegated(writer), writer: {"code": "GAS POP STOP"}}, forks=prague)
     case("eip7702", "refused_empty_list", code="STOP", forks=prague, reject="TYPE_4_EMPTY_AUTHORIZATION_LIST", authorizationList=[], **FEES)
     case("eip7702", "refused_creation", to="", data=["0x"], forks=prague, reject="TYPE_4_TX_CONTRACT_CREATION", authorizationList=[auth(0, writer)], **FEES)
     case("eip7702", "refused_before_Prague", code="STOP", forks=["Cancun"], reject="TYPE_4_TX_PRE_FORK", authorizationList=[auth(0, writer)], **FEES)

@@ -67,16 +67,3 @@ fn assert_all_pass(path: &Path) {
 fn bundled_state_tests() {
     assert_all_pass(&PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("testdata/state"));
 }
-
-/// `ISOLANE_FIXTURES` names a folder, a pack or a file of fixtures that must all pass.
-#[test]
-fn fixtures_of_the_environment() {
-    match std::env::var_os("ISOLANE_FIXTURES") {
-        None => println!("ISOLANE_FIXTURES is not set: only the bundled fixtures ran"),
-        Some(path) => {
-            let path = PathBuf::from(path);
-            assert!(path.exists(), "ISOLANE_FIXTURES: {} does not exist", path.display());
-            assert_all_pass(&path);
-        }
-    }
-}
