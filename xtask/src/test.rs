@@ -68,6 +68,9 @@ pub fn run(args: &Args) -> Result<bool> {
     if let Some(folder) = &fixtures {
         tests.env("ISOLANE_FIXTURES", folder);
     }
+    if args.slow {
+        tests.env("ISOLANE_SLOW", "1");
+    }
     if let Some(folder) = &blocks {
         tests.env("ISOLANE_BLOCKS", folder);
     }
