@@ -1,8 +1,10 @@
 //! [`Machine`]: executes the transactions of one environment.
 
 use crate::execution::Executor;
+use crate::validation::GAS_PER_BLOB;
 use isolane_spec::{
-    AccountDiff, AccountInfo, Bytes, Environment, ExecutionError, H160, H256, KECCAK_EMPTY, Outcome, Transaction, U256,
+    AccountDiff, AccountInfo, Bytes, Environment, ExecutionError, H160, H256, KECCAK_EMPTY, Outcome, Status,
+    Transaction, U256,
 };
 
 /// Gas that is left in the block; a transaction that asks for more is rejected.
@@ -12,6 +14,31 @@ pub struct Available {
     pub gas: u64,
     /// Blob gas (EIP-4844).
     pub blob_gas: u64,
+}
+
+impl Available {
+    /// All that the environment's block has.
+    #[must_use]
+    pub fn of(environment: &Environment) -> Self {
+        Self {
+            gas: environment.block.gas_limit,
+            blob_gas: environment.rules.blob_schedule.max.saturating_mul(GAS_PER_BLOB),
+        }
+    }
+
+    /// What a transaction that came to this leaves.
+    #[must_use]
+    pub fn after(self, result: &Result<Outcome, ExecutionError>, transaction: &Transaction) -> Self {
+        let Ok(outcome) = result else { return self };
+        let blobs = match outcome.status {
+            Status::Rejected(_) => 0,
+            _ => transaction.blob_versioned_hashes.len() as u64,
+        };
+        Self {
+            gas: self.gas.saturating_sub(outcome.gas_used),
+            blob_gas: self.blob_gas.saturating_sub(blobs * GAS_PER_BLOB),
+        }
+    }
 }
 
 /// Executes the transactions of one environment one after another. Each call sees what the calls before it wrote; the

@@ -24,6 +24,8 @@ pub enum ExecutionError {
     Panic(String),
     /// The transaction names an environment that the batch does not have.
     NoEnvironment(u32),
+    /// The backend does not implement what this transaction needs, and says so instead of guessing.
+    Unsupported(String),
 }
 
 impl fmt::Display for ExecutionError {
@@ -32,6 +34,7 @@ impl fmt::Display for ExecutionError {
             Self::State(error) => error.fmt(f),
             Self::Panic(text) => write!(f, "internal error (please report it): {text}"),
             Self::NoEnvironment(index) => write!(f, "the batch has no environment {index}"),
+            Self::Unsupported(what) => write!(f, "unsupported: {what}"),
         }
     }
 }

@@ -14,6 +14,7 @@ mod transaction;
 
 pub use list::Selection;
 pub use runner::{Options, Stopped, run};
+pub use state::address_of;
 
 use crate::load::archive::ArchiveError;
 use crate::load::fixtures::Kind;
