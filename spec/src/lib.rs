@@ -7,6 +7,7 @@ pub mod gas;
 pub mod lane;
 pub mod opcode;
 pub mod outcome;
+pub mod reads;
 pub mod state;
 pub mod transaction;
 pub mod wgsl;
@@ -18,5 +19,6 @@ pub use environment::{BlobSchedule, BlockContext, Budget, Environment, Order, Pe
 pub use fork::{Fork, UnsupportedFork};
 pub use outcome::{AccountDiff, AccountInfo, BudgetKind, Halt, KECCAK_EMPTY, Log, Outcome, Rule, SlotDiff, Status};
 pub use primitive_types::{H160, H256, U256};
+pub use reads::{AccountRead, Reads, SlotRead};
 pub use state::{MemoryAccount, MemoryState, StateError, StateView};
 pub use transaction::{AccessListItem, Authorization, InvalidTransaction, Transaction, TransactionType};

@@ -1,13 +1,14 @@
 //! Executions step by step, and the first step in which two differ.
 
+use isolane_cpu::{Available, Machine, Observer, observer};
 use isolane_spec::opcode::BY_BYTE;
-use isolane_spec::{ExecutionError, Outcome, U256};
+use isolane_spec::{Environment, ExecutionError, Outcome, Transaction, U256};
 use std::fmt;
 
 /// An instruction that is about to be executed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
-    /// Nested frames above the first.
+    /// 1 in the transaction's own frame.
     pub depth: u32,
     /// Offset in the running code.
     pub pc: u32,
@@ -79,6 +80,38 @@ impl Recorder {
         self.steps.push(step);
         self.cut = self.items > MAX_ITEMS || self.steps.len() >= MAX_STEPS;
     }
+}
+
+impl Observer for Recorder {
+    fn step(&mut self, step: &observer::Step<'_>) {
+        self.push(|| Step {
+            depth: step.depth as u32,
+            pc: step.pc as u32,
+            opcode: step.opcode,
+            gas: step.gas,
+            memory: step.memory.len() as u64,
+            stack: step.stack.to_vec(),
+        });
+    }
+}
+
+/// The last of these transactions step by step on the reference, after the others.
+#[must_use]
+pub fn reference(environment: &Environment, transactions: &[Transaction]) -> Trace {
+    let mut machine = Machine::new(environment.clone());
+    let mut available = Available::of(environment);
+    let mut trace = Trace { steps: Vec::new(), cut: false, outcome: Err(ExecutionError::NoEnvironment(0)) };
+    for (index, transaction) in transactions.iter().enumerate() {
+        if index + 1 < transactions.len() {
+            let result = machine.transact(transaction, available);
+            available = available.after(&result, transaction);
+        } else {
+            let mut recorder = Recorder::default();
+            let outcome = machine.transact_observed(transaction, available, &mut recorder);
+            trace = Trace { steps: recorder.steps, cut: recorder.cut, outcome };
+        }
+    }
+    trace
 }
 
 /// Where two executions part.

@@ -9,7 +9,7 @@ use isolane::load::archive::{self, Document};
 use isolane::load::fixtures::state_test::{StateTest, StateTestCase, StateTestView};
 use isolane::load::fixtures::{self, Kind};
 use isolane::load::json::Json;
-use isolane::spec::{Environment, Fork, H160, KECCAK_EMPTY, MemoryState, StateView, Status, TransactionType};
+use isolane::spec::{Environment, Fork, H160, KECCAK_EMPTY, MemoryState, StateView, TransactionType};
 use rayon::prelude::*;
 use std::ops::ControlFlow;
 use std::path::Path;

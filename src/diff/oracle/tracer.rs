@@ -17,8 +17,7 @@ struct Tracer(Recorder);
 impl<C: ContextTr> Inspector<C> for Tracer {
     fn step(&mut self, interpreter: &mut Interpreter, context: &mut C) {
         self.0.push(|| Step {
-            // revm counts from 1 as soon as a frame runs.
-            depth: (context.journal().depth() as u32).saturating_sub(1),
+            depth: context.journal().depth() as u32,
             pc: interpreter.bytecode.pc() as u32,
             opcode: interpreter.bytecode.opcode(),
             gas: interpreter.gas.remaining(),
