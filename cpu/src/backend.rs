@@ -34,6 +34,8 @@ impl Backend for Reference {
             .environments
             .par_iter()
             .zip(&lanes)
+            // Each run of environments has a machine of its own, whose buffers have to be worth it.
+            .with_min_len(16)
             .map_init(
                 || None,
                 |kept, (environment, lanes)| match environment.order {

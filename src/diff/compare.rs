@@ -1,19 +1,18 @@
 //! Compares outcomes field by field.
 
-use isolane_spec::{AccountDiff, AccountInfo, H160, Log, Outcome, Status};
+use isolane_spec::{AccountDiff, AccountInfo, H160, Halt, Log, Outcome, Status};
 use std::collections::BTreeMap;
 use std::fmt::{self, Debug};
 
-/// How much of two outcomes has to be equal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How much of two outcomes has to be equal, the strictest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Exactness {
     /// Every field to the last bit: between isolane's backends.
     Everything,
-    /// All but the count of steps, which an independent implementation does not have, and what a rejection says
-    /// beside its rule.
+    /// All but the count of steps, which an independent implementation does not have, and the reason of a rejection.
+    /// Of a halt that two checks cause at once, either reason will do.
     Reasons,
-    /// Likewise, and any reason of a halt or a rejection will do: what consensus fixes. Where two checks fail at once,
-    /// implementations may name either.
+    /// Likewise, and any reason of a halt will do: what consensus fixes.
     Consensus,
 }
 
@@ -53,13 +52,31 @@ pub fn same(left: &Outcome, right: &Outcome, exactness: Exactness) -> bool {
 
 fn same_status(left: &Status, right: &Status, exactness: Exactness) -> bool {
     match (left, right, exactness) {
-        (Status::Halt(a), Status::Halt(b), _) => exactness == Exactness::Consensus || a == b,
-        (Status::Rejected(_), Status::Rejected(_), Exactness::Consensus) => true,
-        (Status::Rejected(a), Status::Rejected(b), Exactness::Reasons) => {
-            std::mem::discriminant(a) == std::mem::discriminant(b)
-        }
+        (Status::Halt(a), Status::Halt(b), Exactness::Reasons) => a == b || either_reason(*a, *b),
+        (Status::Halt(_), Status::Halt(_), Exactness::Consensus) => true,
+        // The order of the checks is free: a block with the transaction is invalid by any of them.
+        (Status::Rejected(_), Status::Rejected(_), Exactness::Reasons | Exactness::Consensus) => true,
         _ => left == right,
     }
+}
+
+/// Whether an instruction can halt for both reasons, so that the order of the checks decides, which is free.
+fn either_reason(a: Halt, b: Halt) -> bool {
+    let checks = [Halt::OutOfGas, Halt::StackUnderflow, Halt::StackOverflow, Halt::StaticViolation];
+    let pair = [a.min(b), a.max(b)];
+    let both = |halts: &[Halt]| pair.iter().all(|halt| halts.contains(halt));
+    // revm charges opcodes of later forks before it finds that they are undefined.
+    both(&checks)
+        || both(&[Halt::OutOfGas, Halt::UndefinedOpcode])
+    // A precompile without enough gas, or with an input that it would refuse anyway. Code that is too large, or starts
+    // wrong, and would cost more than there is.
+        || both(&[Halt::OutOfGas, Halt::PrecompileFailure])
+        || both(&[Halt::OutOfGas, Halt::ReturnDataOutOfBounds])
+        || both(&[Halt::OutOfGas, Halt::InvalidJump])
+        || both(&[Halt::OutOfGas, Halt::InitcodeTooLarge])
+        || both(&[Halt::StaticViolation, Halt::InitcodeTooLarge])
+        || both(&[Halt::OutOfGas, Halt::CodeTooLarge])
+        || both(&[Halt::CodeTooLarge, Halt::CodeStartsWithEf])
 }
 
 /// Agreement on the kind of end for another reason; the two reasons.
@@ -199,7 +216,7 @@ fn info(found: &mut Found, path: &str, left: &Option<AccountInfo>, right: &Optio
 #[cfg(test)]
 mod tests {
     use super::*;
-    use isolane_spec::{Bytes, Halt, InvalidTransaction, SlotDiff, U256};
+    use isolane_spec::{Bytes, InvalidTransaction, SlotDiff, U256};
 
     fn outcome() -> Outcome {
         let slot = |key: u64| SlotDiff { key: key.into(), before: U256::zero(), after: U256::one() };
@@ -253,9 +270,11 @@ mod tests {
     #[test]
     fn reasons_count_as_far_as_asked() {
         let with = |status| Outcome { status, ..outcome() };
-        let (a, b) = (with(Status::Halt(Halt::OutOfGas)), with(Status::Halt(Halt::InvalidJump)));
+        let (a, b) = (with(Status::Halt(Halt::CreateCollision)), with(Status::Halt(Halt::InvalidJump)));
         assert!(!same(&a, &b, Exactness::Reasons) && same(&a, &b, Exactness::Consensus));
+        let (c, d) = (with(Status::Halt(Halt::OutOfGas)), with(Status::Halt(Halt::StackOverflow)));
+        assert!(!same(&c, &d, Exactness::Everything) && same(&c, &d, Exactness::Reasons));
         assert!(!same(&a, &with(Status::Revert), Exactness::Consensus));
-        assert_eq!(other_reason(&a.status, &b.status), Some(("OutOfGas".into(), "InvalidJump".into())));
+        assert_eq!(other_reason(&a.status, &b.status), Some(("CreateCollision".into(), "InvalidJump".into())));
     }
 }
