@@ -18,6 +18,8 @@ fn scratch() {
         }
     }
     let generator = Generator::new(seed, &Fork::ALL);
+    let warm: Vec<_> = (0..2000).map(|i| Generator::new(99, &[Fork::Cancun]).case(i)).collect();
+    let _ = run::compare(&all, &warm);
     let mut coverage = Coverage::default();
     let mut total = run::Tally::default();
     let (mut tg, mut tc) = (0.0, 0.0);

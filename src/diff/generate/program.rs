@@ -146,10 +146,11 @@ impl<'a> Writer<'a> {
 
     /// Where in memory: near the start, seldom far, hardly ever beyond all gas.
     pub fn offset(&mut self) {
-        let offset = match self.random.below(200) {
-            0 => self.random.word(),
-            1..=4 => self.random.between(0, 200_000).into(),
-            5..=40 => self.random.between(0, 700).into(),
+        let offset = match self.random.below(1000) {
+            0 | 1 => self.random.word(),
+            2 => self.random.between(0, 150_000).into(),
+            3..=5 => self.random.between(0, 8_000).into(),
+            6..=200 => self.random.between(0, 700).into(),
             _ => U256::from(32 * self.random.below(8)),
         };
         self.push(offset);
@@ -157,11 +158,11 @@ impl<'a> Writer<'a> {
 
     /// How much memory.
     pub fn length(&mut self) {
-        let length = match self.random.below(200) {
-            0 => self.random.word(),
-            1 | 2 => self.random.between(0, 50_000).into(),
-            3..=30 => U256::zero(),
-            31..=90 => 32.into(),
+        let length = match self.random.below(1000) {
+            0 | 1 => self.random.word(),
+            2 => self.random.between(0, 50_000).into(),
+            3..=150 => U256::zero(),
+            151..=450 => 32.into(),
             _ => self.random.between(0, 200).into(),
         };
         self.push(length);
