@@ -40,6 +40,9 @@ pub struct DiffArgs {
     /// Index of the first program and mutation.
     #[arg(long, value_name = "N", default_value_t = 0)]
     first: u64,
+    /// Watch every N-th program on the reference for the coverage; 0 watches none.
+    #[arg(long, value_name = "N", default_value_t = 8)]
+    watch: u64,
     /// Compare the sweep of edge values.
     #[arg(long)]
     sweep: bool,
@@ -145,7 +148,7 @@ fn plan(arguments: &DiffArgs) -> Result<Plan, CliError> {
         blocks: arguments.blocks.clone(),
         workloads: None,
         forks,
-        watch: 8,
+        watch: arguments.watch,
     };
     if !chosen {
         (plan.sweep, plan.programs, plan.mutations) = (true, PROGRAMS, MUTATIONS);

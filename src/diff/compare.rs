@@ -62,21 +62,25 @@ fn same_status(left: &Status, right: &Status, exactness: Exactness) -> bool {
 
 /// Whether an instruction can halt for both reasons, so that the order of the checks decides, which is free.
 fn either_reason(a: Halt, b: Halt) -> bool {
-    let checks = [Halt::OutOfGas, Halt::StackUnderflow, Halt::StackOverflow, Halt::StaticViolation];
     let pair = [a.min(b), a.max(b)];
     let both = |halts: &[Halt]| pair.iter().all(|halt| halts.contains(halt));
-    // revm charges opcodes of later forks before it finds that they are undefined.
+    // What an instruction checks before it does anything.
+    let checks = [
+        Halt::OutOfGas,
+        Halt::StackUnderflow,
+        Halt::StackOverflow,
+        Halt::StaticViolation,
+        Halt::ReturnDataOutOfBounds,
+        Halt::InitcodeTooLarge,
+    ];
     both(&checks)
-        || both(&[Halt::OutOfGas, Halt::UndefinedOpcode])
-    // A precompile without enough gas, or with an input that it would refuse anyway. Code that is too large, or starts
-    // wrong, and would cost more than there is.
-        || both(&[Halt::OutOfGas, Halt::PrecompileFailure])
-        || both(&[Halt::OutOfGas, Halt::ReturnDataOutOfBounds])
         || both(&[Halt::OutOfGas, Halt::InvalidJump])
-        || both(&[Halt::OutOfGas, Halt::InitcodeTooLarge])
-        || both(&[Halt::StaticViolation, Halt::InitcodeTooLarge])
-        || both(&[Halt::OutOfGas, Halt::CodeTooLarge])
-        || both(&[Halt::CodeTooLarge, Halt::CodeStartsWithEf])
+        // revm charges opcodes of later forks before it finds that they are undefined.
+        || both(&[Halt::OutOfGas, Halt::UndefinedOpcode])
+        // An input that the precompile refuses, and too little gas for it.
+        || both(&[Halt::OutOfGas, Halt::PrecompileFailure])
+        // New code that is too large, starts wrong, and costs more than there is.
+        || both(&[Halt::OutOfGas, Halt::CodeTooLarge, Halt::CodeStartsWithEf])
 }
 
 /// Agreement on the kind of end for another reason; the two reasons.

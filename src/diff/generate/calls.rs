@@ -2,13 +2,17 @@
 
 use super::program::{Role, Writer};
 use super::{precompile, world};
+use isolane_spec::gas::SCHEDULES;
 use isolane_spec::opcode::op;
 use isolane_spec::{Bytes, Fork, H160, U256};
 
-/// Bytes that EIP-3860 allows initcode, and one more.
-const TOO_MUCH_INITCODE: u64 = 49_153;
-/// Bytes that EIP-170 allows code, and one more.
-const TOO_MUCH_CODE: u64 = 24_577;
+/// Bytes of code and of initcode beyond which the fork refuses them (EIP-170, EIP-3860); before there is a limit, some
+/// that are about as costly.
+fn limits(fork: Fork) -> (u64, u64) {
+    let schedule = &SCHEDULES[fork as usize];
+    let limit = |limit: u32| if limit == u32::MAX { 24_576 } else { u64::from(limit) };
+    (limit(schedule.max_code_size), limit(schedule.max_initcode_size))
+}
 
 impl Writer<'_> {
     /// A call of any kind to any account.
@@ -136,7 +140,12 @@ impl Writer<'_> {
         self.push(0);
         self.call_value(kind);
         self.push_address(address);
-        self.call_gas();
+        if self.random.chance(120) {
+            let starved = self.random.between(0, 700);
+            self.push(starved);
+        } else {
+            self.call_gas();
+        }
         self.op(kind);
         self.after_call();
     }
@@ -161,8 +170,8 @@ impl Writer<'_> {
             if second {
                 self.push(salt);
             }
-            let too_much = self.random.chance(15);
-            self.push(if too_much { TOO_MUCH_INITCODE } else { len as u64 });
+            let too_much = self.random.chance(25);
+            self.push(if too_much { limits(self.fork).1 + 1 } else { len as u64 });
             self.push(0);
             let value = if self.random.chance(900) { U256::zero() } else { self.random.word() };
             self.push(value);
@@ -220,7 +229,7 @@ impl Writer<'_> {
                 init.op(op::RETURN);
             }
             2 => {
-                let len = if init.random.chance(700) { TOO_MUCH_CODE } else { TOO_MUCH_CODE - 1 };
+                let len = limits(fork).0 + u64::from(init.random.chance(700));
                 init.push(len);
                 init.push(0);
                 init.op(op::RETURN);

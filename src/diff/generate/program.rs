@@ -493,22 +493,22 @@ impl<'a> Writer<'a> {
         match self.random.below(100) {
             0..=11 => self.op(op::STOP),
             12..=16 => {}
-            17..=25 if self.has(op::REVERT) => {
+            17..=27 if self.has(op::REVERT) => {
                 self.length();
                 self.push(0);
                 self.op(op::REVERT);
             }
-            26..=32 if self.has(op::REVERT) && !entry => {
+            28..=34 if self.has(op::REVERT) && !entry => {
                 self.push(32);
                 self.push(0);
                 self.op(op::REVERT);
             }
-            33..=37 => {
+            35..=39 => {
                 self.account();
                 self.op(op::SELFDESTRUCT);
             }
-            38 | 39 => self.halt(),
-            40..=43 => {
+            40 => self.halt(),
+            41..=43 => {
                 self.length();
                 self.offset();
                 self.op(op::RETURN);

@@ -20,20 +20,20 @@ pub(super) fn transactions(
     let count = if random.chance(250) { 2 + random.below(3) } else { 1 };
     let mut nonces = [0u64; world::SENDERS];
     for (index, nonce) in nonces.iter_mut().enumerate() {
-        *nonce = match random.below(100) {
+        *nonce = match random.below(300) {
             0 => u64::MAX,
             1 => u64::MAX - 1,
             _ => random.below(3) as u64,
         };
-        let balance = match random.below(60) {
+        let balance = match random.below(200) {
             0 => U256::from(random.number()),
             1 => U256::zero(),
             _ if deep => U256::one() << 120,
             _ => U256::exp10(24),
         };
-        let code = match random.below(150) {
+        let code = match random.below(300) {
             0 => Bytes::from_static(&[0]),
-            1..=3 if fork >= Fork::Prague => world::designator(world::contract(random.below(world::CONTRACTS))),
+            1..=6 if fork >= Fork::Prague => world::designator(world::contract(random.below(world::CONTRACTS))),
             _ => Bytes::new(),
         };
         let info = AccountInfo { nonce: *nonce, balance, code_hash: keccak(&code) };
@@ -94,12 +94,12 @@ fn transaction(
     let mut transaction = Transaction {
         transaction_type: kind,
         sender: world::sender(sender),
-        nonce: if random.chance(985) { nonce } else { random.number() >> random.below(64) },
+        nonce: if random.chance(993) { nonce } else { random.number() >> random.below(64) },
         to,
         input,
-        value: match random.below(40) {
+        value: match random.below(120) {
             0 => random.word(),
-            1..=8 => random.between(0, 1000).into(),
+            1..=24 => random.between(0, 1000).into(),
             _ => U256::zero(),
         },
         chain_id: match kind {
@@ -135,10 +135,10 @@ fn input(random: &mut Random) -> Bytes {
 
 fn fees(random: &mut Random, block: &BlockContext, transaction: &mut Transaction) {
     let tip = U256::from(random.below(4));
-    let cap = match random.below(100) {
+    let cap = match random.below(250) {
         0 => block.base_fee.saturating_sub(1.into()),
         1 => random.word(),
-        2..=40 => block.base_fee,
+        2..=80 => block.base_fee,
         _ => block.base_fee + tip + U256::from(random.below(10)),
     };
     transaction.max_fee_per_gas = cap;
@@ -227,8 +227,8 @@ fn gas_limit(random: &mut Random, fork: Fork, block: &BlockContext, transaction:
         return if fork >= Fork::Osaka { ample.min(1 << 24) } else { ample };
     }
     let more = match random.below(100) {
-        0 => return random.number() >> random.below(64),
-        1 => return intrinsic.saturating_sub(random.between(0, 5_000)),
+        0 if random.chance(500) => return random.number() >> random.below(64),
+        1 if random.chance(500) => return intrinsic.saturating_sub(random.between(0, 5_000)),
         2..=9 => random.between(0, 3_000),
         10..=24 => random.between(3_000, 60_000),
         25 => 10_000_000,
