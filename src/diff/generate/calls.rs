@@ -117,7 +117,7 @@ impl Writer<'_> {
     pub(super) fn call_precompile(&mut self) {
         let address = world::precompile(self.random, self.fork);
         let slow = matches!(address.to_low_u64_be(), 8 | 10 | 12 | 14..=17);
-        if slow && self.random.chance(850) {
+        if slow && self.random.chance(950) {
             // Enough of them run as it is, and they take longer than everything else.
             return self.call();
         }

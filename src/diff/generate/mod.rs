@@ -40,7 +40,7 @@ impl Generator {
         let mut random = Random::new(self.seed, index);
         let mut case = generate(&mut random, fork);
         case.name = format!("program {}:{index}", self.seed);
-        if random.chance(60) {
+        if random.chance(40) {
             cut_gas(&mut random, &mut case);
         }
         case
@@ -57,7 +57,7 @@ fn generate(random: &mut Random, fork: Fork) -> Case {
             0 => noise(random, fork),
             1 if index > 0 => Bytes::new(),
             _ => {
-                let statements = if index == 0 { 4 + random.below(9) } else { 1 + random.below(5) };
+                let statements = if index == 0 { 4 + random.below(8) } else { 1 + random.below(4) };
                 Writer::new(random, fork, Role::Contract(index), 0).body(statements)
             }
         };
@@ -75,7 +75,7 @@ fn generate(random: &mut Random, fork: Fork) -> Case {
     };
     case.set_fork(fork);
     case.transactions = transaction::transactions(random, fork, &case.block, &mut state, deep);
-    if random.chance(25) {
+    if random.chance(60) {
         collide(random, &mut state, &case.transactions);
     }
     case.state = Arc::new(state);

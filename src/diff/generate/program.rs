@@ -121,7 +121,7 @@ impl<'a> Writer<'a> {
     }
 
     pub fn statement(&mut self) {
-        const WEIGHTS: [u32; 17] = [12, 3, 11, 4, 6, 9, 3, 6, 3, 10, 12, 5, 2, 2, 1, 4, 1];
+        const WEIGHTS: [u32; 17] = [14, 3, 12, 4, 6, 8, 3, 6, 3, 10, 13, 4, 2, 2, 2, 4, 1];
         match self.random.weighted(&WEIGHTS) {
             0 => self.store(op::MSTORE),
             1 => self.store(op::MSTORE8),

@@ -51,7 +51,7 @@ pub(super) fn transactions(
 }
 
 fn kind(random: &mut Random, fork: Fork) -> TransactionType {
-    let kind = random.weighted(&[36, 18, 28, 9, 9]);
+    let kind = random.weighted(&[38, 18, 28, 10, 6]);
     let (kind, since) = match kind {
         1 => (TransactionType::AccessList, Fork::Berlin),
         2 => (TransactionType::DynamicFee, Fork::London),
@@ -116,7 +116,7 @@ fn transaction(
         blobs(random, block, &mut transaction);
     }
     if kind == TransactionType::SetCode && random.chance(980) {
-        let count = 1 + random.below(3);
+        let count = if random.chance(800) { 1 } else { 2 + random.below(2) };
         transaction.authorization_list = (0..count).map(|_| authorization(random, nonce)).collect();
     }
     transaction.gas_limit = gas_limit(random, fork, block, &transaction, deep);
