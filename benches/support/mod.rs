@@ -7,7 +7,6 @@ use isolane::cpu::{Available, Machine};
 use isolane::diff::compare::{Exactness, differences};
 use isolane::diff::oracle::Oracle;
 use isolane::load::workload::{self, Workload};
-use oracle::revm_oracle::{Oracle, Reasons};
 use serde::Serialize;
 use std::error::Error;
 use std::hint::black_box;

@@ -7,7 +7,7 @@ use isolane_spec::Backend;
 /// A backend that is compared with the others.
 pub struct Candidate {
     /// It.
-    pub backend: Box<dyn Backend + Send + Sync>,
+    pub backend: Box<dyn Backend + Send>,
     /// How much of its outcomes has to be equal to those of isolane's other backends.
     pub exactness: Exactness,
 }
@@ -15,13 +15,13 @@ pub struct Candidate {
 impl Candidate {
     /// A backend of isolane's: equal to the last bit.
     #[must_use]
-    pub fn exact(backend: impl Backend + Send + Sync + 'static) -> Self {
+    pub fn exact(backend: impl Backend + Send + 'static) -> Self {
         Self { backend: Box::new(backend), exactness: Exactness::Everything }
     }
 
     /// An independent implementation.
     #[must_use]
-    pub fn oracle(backend: impl Backend + Send + Sync + 'static) -> Self {
+    pub fn oracle(backend: impl Backend + Send + 'static) -> Self {
         Self { backend: Box::new(backend), exactness: Exactness::Reasons }
     }
 
