@@ -1,8 +1,12 @@
 //! The backends of this machine that can be compared.
 
 use super::compare::Exactness;
+use super::trace::{self, Trace};
 use isolane_cpu::Reference;
-use isolane_spec::Backend;
+use isolane_spec::{Backend, Environment, ExecutionError, Transaction};
+
+/// Runs the last of these transactions step by step, after the others.
+pub type Tracer = fn(&Environment, &[Transaction]) -> Result<Trace, ExecutionError>;
 
 /// A backend that is compared with the others.
 pub struct Candidate {
@@ -10,19 +14,27 @@ pub struct Candidate {
     pub backend: Box<dyn Backend + Send>,
     /// How much of its outcomes has to be equal to those of isolane's other backends.
     pub exactness: Exactness,
+    /// How it is watched step by step, where it can be.
+    pub tracer: Option<Tracer>,
 }
 
 impl Candidate {
     /// A backend of isolane's: equal to the last bit.
     #[must_use]
     pub fn exact(backend: impl Backend + Send + 'static) -> Self {
-        Self { backend: Box::new(backend), exactness: Exactness::Everything }
+        Self { backend: Box::new(backend), exactness: Exactness::Everything, tracer: None }
     }
 
     /// An independent implementation.
     #[must_use]
     pub fn oracle(backend: impl Backend + Send + 'static) -> Self {
-        Self { backend: Box::new(backend), exactness: Exactness::Reasons }
+        Self { backend: Box::new(backend), exactness: Exactness::Reasons, tracer: None }
+    }
+
+    /// The same with a way to watch it.
+    #[must_use]
+    pub fn traced(self, tracer: Tracer) -> Self {
+        Self { tracer: Some(tracer), ..self }
     }
 
     /// Its name.
@@ -35,9 +47,11 @@ impl Candidate {
 /// All backends that are there, the one that the others are compared with first.
 #[must_use]
 pub fn found() -> Vec<Candidate> {
-    let mut list = vec![Candidate::exact(Reference)];
+    let mut list = vec![
+        Candidate::exact(Reference).traced(|environment, transactions| Ok(trace::reference(environment, transactions))),
+    ];
     #[cfg(feature = "revm")]
-    list.push(Candidate::oracle(super::oracle::Revm));
+    list.push(Candidate::oracle(super::oracle::Revm).traced(super::oracle::trace));
     list.shrink_to_fit();
     list
 }

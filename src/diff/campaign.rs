@@ -359,7 +359,7 @@ pub fn explain(candidates: &[Candidate], finding: Finding, plan: &Plan) -> Expla
         minimised = minimise::minimise(&finding.case, |case| differs(left, right, case).is_some());
         if let Some((transaction, small)) = differs(left, right, &minimised) {
             differences = small;
-            divergence = first_step(right.name(), &minimised, transaction);
+            divergence = first_step(left, right, &minimised, transaction);
         }
         let name = format!("isolane_diff_{}", slug(&finding.case.name));
         // The independent implementation is trusted, as far as it can judge; else the first backend.
@@ -372,16 +372,12 @@ pub fn explain(candidates: &[Candidate], finding: Finding, plan: &Plan) -> Expla
     Explained { finding, minimised, differences, divergence, state_test, command }
 }
 
-/// Both executions step by step, where the second backend can be watched; others are not.
-fn first_step(backend: &str, case: &Case, transaction: usize) -> Option<Divergence> {
+/// Both executions step by step, where both backends can be watched.
+fn first_step(left: &Candidate, right: &Candidate, case: &Case, transaction: usize) -> Option<Divergence> {
     let environment = case.environment();
     let transactions = case.transactions.get(..=transaction)?;
-    let right = match backend {
-        #[cfg(feature = "revm")]
-        "revm" => super::oracle::trace(&environment, transactions).ok()?,
-        _ => return None,
-    };
-    let left = trace::reference(&environment, transactions);
+    let left = left.tracer?(&environment, transactions).ok()?;
+    let right = right.tracer?(&environment, transactions).ok()?;
     trace::divergence(&left.steps, &right.steps)
 }
 
