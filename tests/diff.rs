@@ -233,3 +233,39 @@ fn the_corpus_is_small() {
     let succeed = results.iter().flatten().filter(|outcome| outcome.status == Status::Success).count();
     assert!(cases.len() >= 100 && succeed > cases.len() / 10, "{succeed} of {}", cases.len());
 }
+
+#[test]
+fn bad_arguments_are_usage_errors() {
+    use isolane::cli::{Exit, run};
+    for arguments in [
+        ["diff", "--backends", "cpu,abacus"],
+        ["diff", "--backends", "cpu"],
+        ["diff", "--backends", "cpu,cpu"],
+        ["diff", "--forks", "Atlantis"],
+        ["diff", "--fuzz", "many"],
+        ["diff", "--fixtures", "/no/such/folder"],
+        ["diff", "--blocks", "/no/such/folder"],
+        ["diff", "--grow", "file"],
+    ] {
+        let all = std::iter::once("isolane").chain(arguments).chain(["-q"]);
+        assert_eq!(run(all), Exit::Usage, "{arguments:?}");
+    }
+}
+
+/// Every line of the JSON report is an object of the schema, and the last one sums up.
+#[test]
+fn the_json_report_is_lines_of_its_schema() {
+    let defect: fn(&mut Outcome) = |outcome| outcome.steps += u64::from(!outcome.logs.is_empty());
+    let candidates = [Candidate::exact(Reference), Candidate::exact(Wrong(defect))];
+    let plan = Plan { programs: 300, watch: 1, ..plan() };
+    let done = campaign::run(&plan, &candidates, &|_| {}).expect("nothing is read");
+    let text = report::json_lines(&["cpu", "wrong"], &plan, &done);
+    let lines: Vec<serde_json::Value> =
+        text.lines().map(|line| serde_json::from_str(line).expect("an object")).collect();
+    assert!(lines.iter().all(|line| line["schema"] == report::SCHEMA));
+    let of = |kind: &str| lines.iter().filter(|line| line["type"] == kind).count();
+    assert_eq!((of("part"), of("coverage"), of("summary")), (1, Fork::ALL.len(), 1));
+    assert!(of("difference") > 0);
+    let summary = lines.last().expect("a line");
+    assert_eq!((&summary["exitCode"], &summary["different"]), (&1.into(), &done.differences().into()));
+}

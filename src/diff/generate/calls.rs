@@ -116,8 +116,7 @@ impl Writer<'_> {
     /// A call of a precompile with an input that is mostly right.
     pub(super) fn call_precompile(&mut self) {
         let address = world::precompile(self.random, self.fork);
-        let slow = matches!(address.to_low_u64_be(), 8 | 10 | 12 | 14..=17);
-        if slow && self.random.chance(950) {
+        if precompile::is_slow(address) && self.random.chance(920) {
             // Enough of them run as it is, and they take longer than everything else.
             return self.call();
         }

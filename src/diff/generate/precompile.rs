@@ -34,6 +34,11 @@ const P256: &str = "4cee90eb86eaa050036147a12d49004b6b9c72bd725d39d4785011fe190f
                     4aebd3099c618202fcfe16ae7770b0c49ab5eadf74b754204a3bb6060e44eff3\
                     7618b065f9832de4ca6ca971a7a1adc826d0f7c00181a5fb2ddf79ae00b4e10e";
 
+/// Pairings, multiplications and proofs: they take longer than everything else in a program.
+pub(crate) fn is_slow(address: H160) -> bool {
+    matches!(address.to_low_u64_be(), 7 | 8 | 10 | 12 | 14..=17 | 0x100)
+}
+
 fn hex(text: &str) -> Vec<u8> {
     hex::decode(text).unwrap_or_default()
 }
