@@ -92,7 +92,7 @@ fn check(case: &Case) {
 
     assert_eq!(outcome, expected, "{place}: observed");
     assert_eq!(reads, unobserved_reads, "{place}: reads");
-    assert_eq!(told.outcomes, [outcome.clone()], "{place}");
+    assert_eq!(told.outcomes, std::slice::from_ref(&outcome), "{place}");
     assert_eq!((told.steps, told.depth, told.running), (outcome.steps, 0, None), "{place}");
     assert!(is_within(&outcome.logs, &told.logs), "{place}: logs\n{:?}\n{:?}", outcome.logs, told.logs);
     check_reads(place, &reads, &told, &recorder.asked());

@@ -259,3 +259,94 @@ impl Observer for CallFrames {
         });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use isolane_spec::Halt;
+
+    const A: H160 = H160([0xaa; 20]);
+    const B: H160 = H160([0xbb; 20]);
+
+    fn enter(calls: &mut CallFrames, kind: CallKind, from: H160, to: H160, depth: usize) {
+        calls.enter(&Enter {
+            kind,
+            depth,
+            from,
+            to,
+            address: to,
+            code_address: to,
+            caller: from,
+            value: U256::from(5),
+            gas: 100,
+            input: &[1, 2],
+            is_static: false,
+            precompile: false,
+        });
+    }
+
+    fn exit(calls: &mut CallFrames, depth: usize, status: Status, created: Option<H160>) {
+        calls.exit(&Exit { depth, status, gas: 60, gas_used: 40, output: &[9], created });
+    }
+
+    /// A call that creates, calls itself in vain, and destroys itself.
+    fn example() -> Vec<CallFrame> {
+        let mut calls = CallFrames::default();
+        enter(&mut calls, CallKind::Call, A, B, 1);
+        enter(&mut calls, CallKind::Create2, B, A, 2);
+        enter(&mut calls, CallKind::StaticCall, A, B, 3);
+        exit(&mut calls, 3, Status::Revert, None);
+        exit(&mut calls, 2, Status::Success, Some(A));
+        enter(&mut calls, CallKind::DelegateCall, B, B, 2);
+        exit(&mut calls, 2, Status::Halt(Halt::OutOfGas), None);
+        calls.selfdestruct(B, A, U256::from(7));
+        exit(&mut calls, 1, Status::Success, None);
+        let frames = calls.take();
+        assert!(calls.take().is_empty(), "it starts anew");
+        frames
+    }
+
+    #[test]
+    fn trace_addresses_are_paths() {
+        let frames = example();
+        let shape: Vec<_> =
+            frames.iter().map(|frame| (frame.kind.name(), &frame.trace_address[..], frame.subtraces)).collect();
+        assert_eq!(
+            shape,
+            [
+                ("CALL", &[][..], 3),
+                ("CREATE2", &[0], 1),
+                ("STATICCALL", &[0, 0], 0),
+                ("DELEGATECALL", &[1], 0),
+                ("SELFDESTRUCT", &[2], 0),
+            ]
+        );
+        let errors: Vec<_> = frames.iter().map(|frame| frame.error.as_deref()).collect();
+        assert_eq!(errors, [None, None, Some("execution reverted"), Some("out of gas"), None]);
+    }
+
+    #[test]
+    fn a_tree_nests_what_the_list_numbers() {
+        let tree = CallFrames::to_tree(&example());
+        assert_eq!((&tree["type"], tree["calls"].as_array().map(Vec::len)), (&json!("CALL"), Some(3)));
+        let created = &tree["calls"][0];
+        assert_eq!((&created["to"], &created["output"]), (&json!(hex_address(A)), &json!("0x09")));
+        let inner = &created["calls"][0];
+        assert_eq!((&inner["type"], &inner["error"]), (&json!("STATICCALL"), &json!("execution reverted")));
+        assert!(inner.get("value").is_none() && inner.get("calls").is_none(), "{inner}");
+        assert_eq!(tree["calls"][2]["type"], "SELFDESTRUCT");
+        assert_eq!(CallFrames::to_tree(&[]), Value::Null, "a rejected transaction has no calls");
+    }
+
+    #[test]
+    fn parity_traces_have_actions_and_results() {
+        let traces = CallFrames::to_parity(&example());
+        assert_eq!(traces[0]["action"]["callType"], "call");
+        assert_eq!(traces[0]["result"], json!({"gasUsed": "0x28", "output": "0x09"}));
+        assert_eq!(traces[1]["action"]["creationMethod"], "create2");
+        assert_eq!((&traces[1]["type"], &traces[1]["result"]["code"]), (&json!("create"), &json!("0x09")));
+        assert_eq!((&traces[3]["error"], traces[3].get("result")), (&json!("out of gas"), None));
+        assert_eq!((&traces[4]["type"], &traces[4]["action"]["balance"]), (&json!("suicide"), &json!("0x7")));
+        assert_eq!(traces[2]["traceAddress"], json!([0, 0]));
+    }
+}

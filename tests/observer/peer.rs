@@ -111,7 +111,7 @@ impl Calls {
         });
     }
 
-    fn end(&mut self, result: &revm::interpreter::InterpreterResult, created: Option<Address>) {
+    fn end(&mut self, result: &revm::interpreter::InterpreterResult, created: Option<Address>) -> &mut CallFrame {
         let frame = self.open.pop().expect("a frame is open");
         let frame = &mut self.frames[frame];
         let left = if result.result.is_halt() { 0 } else { result.gas.remaining() };
@@ -119,6 +119,7 @@ impl Calls {
         frame.output = if result.result.is_halt() { Bytes::new() } else { result.output.0.clone() };
         frame.error = (!result.result.is_ok()).then(|| format!("{:?}", result.result));
         frame.created = created.map(convert::address_back).filter(|_| result.result.is_ok());
+        frame
     }
 }
 
@@ -151,7 +152,11 @@ impl<CTX: ContextTr> Inspector<CTX> for Calls {
     }
 
     fn create_end(&mut self, _: &mut CTX, _: &CreateInputs, outcome: &mut CreateOutcome) {
-        self.end(&outcome.result, outcome.address);
+        let frame = self.end(&outcome.result, outcome.address);
+        if frame.error.is_none() && frame.created.is_none() {
+            // revm calls a creation whose creator has no nonce left a success without an account.
+            frame.error = Some("NonceOverflow".to_owned());
+        }
     }
 }
 
