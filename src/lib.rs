@@ -19,3 +19,8 @@ pub use isolane_spec as spec;
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+/// So is the one of the traces.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/traces.md")]
+struct Traces;
