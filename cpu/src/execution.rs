@@ -203,7 +203,9 @@ impl Executor {
         exit
     }
 
-    /// A call by the frame at `depth`. `None`: a frame was started.
+    /// A call by the frame at `depth`. `None`: a frame was started. Inlined, like [`Self::end_frame`], though `run` exists
+    /// once with and once without an observer.
+    #[inline(always)]
     fn nested_call(&mut self, depth: usize) -> Result<Option<Ended>, StateError> {
         let lane = &self.lane;
         let request = lane.call;
@@ -342,6 +344,7 @@ impl Executor {
     }
 
     /// Ends the frame at `depth`: its output goes to its caller, and its changes stay or are undone.
+    #[inline(always)]
     fn end_frame(&mut self, depth: usize, exit: &Exit) -> Ended {
         let (below, rest) = self.frames.split_at_mut(depth);
         let frame = &mut rest[0];
