@@ -2,8 +2,17 @@
 //! wgpu. Nothing here panics or waits without a deadline; a machine without a device has an empty list.
 
 pub mod adapter;
+pub mod class;
+mod code_store;
 pub mod device;
+mod kernels;
+mod lanes;
+mod pack;
+mod pool;
 pub mod probe;
+pub mod report;
+pub mod services;
+mod state_tables;
 
 pub use adapter::{Adapter, AdapterInfo, Capabilities, adapters};
 pub use device::DeviceError;

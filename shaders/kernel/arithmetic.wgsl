@@ -1,0 +1,11 @@
+override WORKGROUP: u32 = 64u;
+
+@compute @workgroup_size(WORKGROUP)
+fn main(@builtin(global_invocation_id) id: vec3<u32>) {
+    serves = QUEUE_ARITHMETIC;
+    if !take(id.x) {
+        return;
+    }
+    dispatch(begin());
+    conclude();
+}
