@@ -31,6 +31,18 @@ parts! {
     DISPATCH = "generated/dispatch.wgsl";
     /// The self-test kernel.
     PROBE = "probe.wgsl";
+    /// 256-bit words: what is cheap enough for a hot loop.
+    WORD_BASIC = "word/basic.wgsl";
+    /// The division family and EXP. Needs [`WORD_BASIC`].
+    WORD_DIVISION = "word/division.wgsl";
+    /// Keccak-f\[1600\].
+    KECCAK = "keccak.wgsl";
+    /// The compression function of SHA-256.
+    SHA256 = "sha256.wgsl";
+    /// The compression function of RIPEMD-160.
+    RIPEMD160 = "ripemd160.wgsl";
+    /// The compression function F of BLAKE2b.
+    BLAKE2F = "blake2f.wgsl";
 }
 
 /// Puts parts one after another, each under the name of its file.
