@@ -1,14 +1,23 @@
 // The compression function of SHA-256 (FIPS 180-4, section 6.2.2). Pure and without bindings. Words are big-endian.
 
-const SHA256_K = array<u32, 64>(
-    0x428a2f98u, 0x71374491u, 0xb5c0fbcfu, 0xe9b5dba5u, 0x3956c25bu, 0x59f111f1u, 0x923f82a4u, 0xab1c5ed5u,
-    0xd807aa98u, 0x12835b01u, 0x243185beu, 0x550c7dc3u, 0x72be5d74u, 0x80deb1feu, 0x9bdc06a7u, 0xc19bf174u,
-    0xe49b69c1u, 0xefbe4786u, 0x0fc19dc6u, 0x240ca1ccu, 0x2de92c6fu, 0x4a7484aau, 0x5cb0a9dcu, 0x76f988dau,
-    0x983e5152u, 0xa831c66du, 0xb00327c8u, 0xbf597fc7u, 0xc6e00bf3u, 0xd5a79147u, 0x06ca6351u, 0x14292967u,
-    0x27b70a85u, 0x2e1b2138u, 0x4d2c6dfcu, 0x53380d13u, 0x650a7354u, 0x766a0abbu, 0x81c2c92eu, 0x92722c85u,
-    0xa2bfe8a1u, 0xa81a664bu, 0xc24b8b70u, 0xc76c51a3u, 0xd192e819u, 0xd6990624u, 0xf40e3585u, 0x106aa070u,
-    0x19a4c116u, 0x1e376c08u, 0x2748774cu, 0x34b0bcb5u, 0x391c0cb3u, 0x4ed8aa4au, 0x5b9cca4fu, 0x682e6ff3u,
-    0x748f82eeu, 0x78a5636fu, 0x84c87814u, 0x8cc70208u, 0x90befffau, 0xa4506cebu, 0xbef9a3f7u, 0xc67178f2u,
+// The round constants, by four rounds.
+const SHA256_K = array<vec4<u32>, 16>(
+    vec4<u32>(0x428a2f98u, 0x71374491u, 0xb5c0fbcfu, 0xe9b5dba5u),
+    vec4<u32>(0x3956c25bu, 0x59f111f1u, 0x923f82a4u, 0xab1c5ed5u),
+    vec4<u32>(0xd807aa98u, 0x12835b01u, 0x243185beu, 0x550c7dc3u),
+    vec4<u32>(0x72be5d74u, 0x80deb1feu, 0x9bdc06a7u, 0xc19bf174u),
+    vec4<u32>(0xe49b69c1u, 0xefbe4786u, 0x0fc19dc6u, 0x240ca1ccu),
+    vec4<u32>(0x2de92c6fu, 0x4a7484aau, 0x5cb0a9dcu, 0x76f988dau),
+    vec4<u32>(0x983e5152u, 0xa831c66du, 0xb00327c8u, 0xbf597fc7u),
+    vec4<u32>(0xc6e00bf3u, 0xd5a79147u, 0x06ca6351u, 0x14292967u),
+    vec4<u32>(0x27b70a85u, 0x2e1b2138u, 0x4d2c6dfcu, 0x53380d13u),
+    vec4<u32>(0x650a7354u, 0x766a0abbu, 0x81c2c92eu, 0x92722c85u),
+    vec4<u32>(0xa2bfe8a1u, 0xa81a664bu, 0xc24b8b70u, 0xc76c51a3u),
+    vec4<u32>(0xd192e819u, 0xd6990624u, 0xf40e3585u, 0x106aa070u),
+    vec4<u32>(0x19a4c116u, 0x1e376c08u, 0x2748774cu, 0x34b0bcb5u),
+    vec4<u32>(0x391c0cb3u, 0x4ed8aa4au, 0x5b9cca4fu, 0x682e6ff3u),
+    vec4<u32>(0x748f82eeu, 0x78a5636fu, 0x84c87814u, 0x8cc70208u),
+    vec4<u32>(0x90befffau, 0xa4506cebu, 0xbef9a3f7u, 0xc67178f2u),
 );
 
 fn sha256_rotr(x: u32, n: u32) -> u32 {
@@ -38,11 +47,11 @@ fn sha256_round(s: Sha256Rounds, kw: u32) -> Sha256Rounds {
     return Sha256Rounds(vec4<u32>(t1 + t2, s.x.xyz), vec4<u32>(s.x.w + t1, s.y.xyz));
 }
 
-fn sha256_rounds(state: Sha256Rounds, first: u32, w: vec4<u32>) -> Sha256Rounds {
-    var s = sha256_round(state, SHA256_K[first] + w.x);
-    s = sha256_round(s, SHA256_K[first + 1u] + w.y);
-    s = sha256_round(s, SHA256_K[first + 2u] + w.z);
-    return sha256_round(s, SHA256_K[first + 3u] + w.w);
+fn sha256_rounds(state: Sha256Rounds, kw: vec4<u32>) -> Sha256Rounds {
+    var s = sha256_round(state, kw.x);
+    s = sha256_round(s, kw.y);
+    s = sha256_round(s, kw.z);
+    return sha256_round(s, kw.w);
 }
 
 fn sha256_compress(state: ptr<function, array<u32, 8>>, block: ptr<function, array<u32, 16>>) {
@@ -56,8 +65,8 @@ fn sha256_compress(state: ptr<function, array<u32, 8>>, block: ptr<function, arr
     var w1 = vec4<u32>((*block)[4], (*block)[5], (*block)[6], (*block)[7]);
     var w2 = vec4<u32>((*block)[8], (*block)[9], (*block)[10], (*block)[11]);
     var w3 = vec4<u32>((*block)[12], (*block)[13], (*block)[14], (*block)[15]);
-    for (var round = 0u; round < 64u; round += 4u) {
-        s = sha256_rounds(s, round, w0);
+    for (var four = 0u; four < 16u; four++) {
+        s = sha256_rounds(s, SHA256_K[four] + w0);
         // Of the four new words, the last two need the first two.
         let x = sha256_schedule(w0.x, w0.y, w2.y, w3.z);
         let y = sha256_schedule(w0.y, w0.z, w2.z, w3.w);
