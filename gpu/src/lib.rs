@@ -4,6 +4,8 @@
 pub mod adapter;
 pub mod device;
 pub mod probe;
+pub mod services;
+pub mod transition;
 
 pub use adapter::{Adapter, AdapterInfo, Capabilities, adapters};
 pub use device::DeviceError;

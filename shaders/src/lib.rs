@@ -32,11 +32,11 @@ parts! {
     /// The self-test kernel.
     PROBE = "probe.wgsl";
     /// 256-bit words: what is cheap enough for a hot loop.
-    WORD_BASIC = "word/basic.wgsl";
-    /// The division family and EXP. Needs [`WORD_BASIC`].
-    WORD_DIVISION = "word/division.wgsl";
+    WORD = "word/basic.wgsl";
+    /// The division family and EXP. Needs [`WORD`].
+    DIVISION = "word/division.wgsl";
     /// Keccak-f\[1600\].
-    KECCAK = "keccak.wgsl";
+    KECCAK_F = "keccak.wgsl";
     /// The compression function of SHA-256.
     SHA256 = "sha256.wgsl";
     /// The compression function of RIPEMD-160.

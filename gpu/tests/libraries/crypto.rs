@@ -1,7 +1,7 @@
 //! Permutations and compression functions against public implementations.
 
 use crate::harness::{Kernel, Random, on_every_device};
-use isolane_shaders::{BLAKE2F, KECCAK, RIPEMD160, SHA256, link};
+use isolane_shaders::{BLAKE2F, KECCAK_F, RIPEMD160, SHA256, link};
 use ripemd::Digest;
 
 fn pairs(words: &[u32]) -> impl Iterator<Item = u64> {
@@ -12,7 +12,7 @@ fn pairs(words: &[u32]) -> impl Iterator<Item = u64> {
 fn keccak() {
     let kernel = Kernel {
         name: "keccak.wgsl",
-        library: link(&[KECCAK]),
+        library: link(&[KECCAK_F]),
         helpers: "",
         body: "
     var state: array<vec2<u32>, 25>;

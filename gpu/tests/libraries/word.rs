@@ -1,7 +1,7 @@
 //! 256-bit words against primitive-types.
 
 use crate::harness::{Kernel, Random, on_every_device};
-use isolane_shaders::{WORD_BASIC, WORD_DIVISION, link};
+use isolane_shaders::{WORD, DIVISION, link};
 use isolane_spec::{U256, word};
 
 /// Loads and stores of words.
@@ -110,7 +110,7 @@ fn cheap_functions() {
     ];
     let kernel = Kernel {
         name: "word/basic.wgsl",
-        library: link(&[WORD_BASIC]),
+        library: link(&[WORD]),
         helpers: HELPERS,
         body: "
     let a = load(lane * 24u);
@@ -217,7 +217,7 @@ fn heavy(operands: &[U256; 3]) -> [U256; 7] {
 fn one_entry_for_all_heavy_functions() {
     let kernel = Kernel {
         name: "word/division.wgsl, word_heavy",
-        library: link(&[WORD_BASIC, WORD_DIVISION]),
+        library: link(&[WORD, DIVISION]),
         helpers: HELPERS,
         body: "
     let a = load(lane * 24u);
@@ -249,7 +249,7 @@ fn one_entry_for_all_heavy_functions() {
 fn heavy_functions_by_name() {
     let kernel = Kernel {
         name: "word/division.wgsl, every function by its name",
-        library: link(&[WORD_BASIC, WORD_DIVISION]),
+        library: link(&[WORD, DIVISION]),
         helpers: HELPERS,
         body: "
     let a = load(lane * 24u);
