@@ -13,6 +13,7 @@ pub mod probe;
 pub mod report;
 pub mod services;
 mod state_tables;
+pub mod transition;
 
 pub use adapter::{Adapter, AdapterInfo, Capabilities, adapters};
 pub use device::DeviceError;

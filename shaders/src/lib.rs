@@ -41,12 +41,18 @@ parts! {
     DISPATCH_FRAME = "generated/dispatch/frame.wgsl";
     /// The self-test kernel.
     PROBE = "probe.wgsl";
-    /// 256-bit words.
+    /// 256-bit words: what is cheap enough for a hot loop.
     WORD = "word/basic.wgsl";
-    /// Division and exponentiation of words.
+    /// The division family and EXP. Needs [`WORD`].
     DIVISION = "word/division.wgsl";
-    /// The permutation of Keccak-256.
+    /// Keccak-f\[1600\].
     KECCAK_F = "keccak.wgsl";
+    /// The compression function of SHA-256.
+    SHA256 = "sha256.wgsl";
+    /// The compression function of RIPEMD-160.
+    RIPEMD160 = "ripemd160.wgsl";
+    /// The compression function F of BLAKE2b.
+    BLAKE2F = "blake2f.wgsl";
     /// What kernels are bound to.
     BINDING = "lane/binding.wgsl";
     /// The one way to the memory of a lane.

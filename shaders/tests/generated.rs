@@ -1,6 +1,8 @@
 //! The generated WGSL is what the tables say, and every shader is valid.
 
-use isolane_shaders::{DISPATCH, GAS, OPCODE, PARTS, RECORD, STATUS, link, probe};
+use isolane_shaders::{
+    BLAKE2F, DISPATCH, GAS, KECCAK_F, OPCODE, PARTS, RECORD, RIPEMD160, SHA256, STATUS, WORD, DIVISION, link, probe,
+};
 use isolane_spec::lane::{Field, ProbeReport, ProbeRequest, Record};
 use isolane_spec::{gas::GasSchedule, opcode::OPCODES, wgsl};
 use naga::valid::{Capabilities, ValidationFlags, Validator};
@@ -29,6 +31,19 @@ fn checked_in_files_are_fresh() {
 fn the_self_test_is_valid() {
     let module = validate(&probe());
     assert_eq!(module.entry_points.iter().map(|entry| entry.name.as_str()).collect::<Vec<_>>(), ["probe"]);
+}
+
+/// The function libraries stand alone, together, and without anything that a device may lack.
+#[test]
+fn libraries_are_valid_and_have_no_bindings() {
+    let libraries: [&[_]; 6] =
+        [&[WORD], &[WORD, DIVISION], &[KECCAK_F], &[SHA256], &[RIPEMD160], &[BLAKE2F]];
+    let all = [WORD, DIVISION, KECCAK_F, SHA256, RIPEMD160, BLAKE2F];
+    for parts in libraries.into_iter().chain([&all[..]]) {
+        let module = validate(&link(parts));
+        assert_eq!(module.global_variables.len(), 0);
+        assert_ne!(module.functions.len(), 0);
+    }
 }
 
 /// The dispatch switch needs exactly one function per opcode name, the numbered ones with their number.
