@@ -6,6 +6,7 @@ pub mod cli;
 pub mod conformance;
 pub mod convert;
 pub mod fetch;
+pub mod gpu;
 pub mod load;
 pub mod replay;
 pub mod report;

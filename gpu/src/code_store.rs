@@ -31,6 +31,11 @@ impl CodeStore {
         *self = Self::new();
     }
 
+    /// All words are to be sent again.
+    pub fn resend(&mut self) {
+        self.sent = 0;
+    }
+
     /// Words in all.
     pub fn len(&self) -> usize {
         self.words.len()

@@ -193,11 +193,6 @@ impl Kernels {
         Ok(true)
     }
 
-    /// Bytes of a buffer.
-    pub fn size(&self, slot: Slot) -> u64 {
-        self.buffers[slot as usize].size()
-    }
-
     /// Writes words.
     pub fn write(&mut self, slot: Slot, at: usize, words: &[u32]) {
         if !words.is_empty() {

@@ -28,6 +28,7 @@ pub(crate) struct Seed {
     pub exists: bool,
     pub warm: bool,
     pub touched: bool,
+    pub created: bool,
     /// Code that the transaction itself gave it (EIP-7702).
     pub code: Option<Bytes>,
 }
@@ -46,8 +47,10 @@ pub(crate) struct LaneStart {
     pub input: Bytes,
     pub blob_hashes: Vec<H256>,
     pub access_list: Vec<AccessListItem>,
-    /// The sender, the target, and others.
+    /// The sender and others.
     pub seeds: Vec<Seed>,
+    /// Which of them the first frame works on.
+    pub target: u32,
     /// The code that runs first, by its hash; of a creation the initcode, without one.
     pub code: (Option<H256>, Bytes),
 }
@@ -59,7 +62,7 @@ pub(crate) enum LaneEnd {
     /// It needs a larger lane, or the fallback.
     Escaped(u32),
     /// The state could not answer.
-    State(StateError),
+    State,
 }
 
 /// An environment of a run.
@@ -71,6 +74,8 @@ pub(crate) struct RunEnvironment {
     pub key: u32,
     /// Whether the tables hold all of it.
     pub complete: bool,
+    /// How many of its commits the tables have.
+    pub seen: usize,
 }
 
 /// Everything on the host's side that outlives a class.
@@ -268,7 +273,7 @@ impl Host<'_> {
                             pool.send(lane, at);
                             None
                         }
-                        Err(error) => Some(LaneEnd::State(error)),
+                        Err(_) => Some(LaneEnd::State),
                     },
                 };
                 if let Some(end) = end {
@@ -359,7 +364,7 @@ impl Host<'_> {
     }
 
     /// Puts an account into the tables, with its code where that is at hand.
-    pub fn add_account(&mut self, run: &RunEnvironment, address: &H160, account: Option<AccountInfo>, flags: u32) {
+    fn add_account(&mut self, run: &RunEnvironment, address: &H160, account: Option<AccountInfo>, flags: u32) {
         let info = account.unwrap_or_default();
         let flags = match account {
             Some(_) => flags | account_flag::EXISTS,
@@ -393,6 +398,9 @@ impl Host<'_> {
             }
             if seed.touched {
                 flags |= account_flag::TOUCHED;
+            }
+            if seed.created {
+                flags |= account_flag::CREATED;
             }
             if let Some(known) = self.tables.account(run.key, &seed.address) {
                 flags |= known[account::FLAGS as usize] & (account_flag::STORAGE_KNOWN | account_flag::HAS_STORAGE);
@@ -439,6 +447,7 @@ impl Host<'_> {
         set(transaction::LIST_SLOT_COUNT, &[slots]);
         set(transaction::SEEDS, &[seeds_at as u32]);
         set(transaction::SEED_COUNT, &[job.seeds.len() as u32]);
+        set(transaction::TARGET, &[job.target]);
         set(transaction::CODE, &[code]);
         words
     }
@@ -505,7 +514,7 @@ mod tests {
     const CONTRACT: H160 = H160([2; 20]);
 
     fn start(code: &[u8], creates: bool) -> LaneStart {
-        let seed = |address, info| Seed { address, info, exists: true, warm: true, touched: false, code: None };
+        let seed = |address, info| Seed { address, info, exists: true, warm: true, touched: false, created: false, code: None };
         let rich = AccountInfo { balance: 1_000_000.into(), nonce: 1, ..AccountInfo::default() };
         let hash = H256::from_low_u64_be(code.iter().fold(7, |hash, byte| (hash * 31 + u64::from(*byte)) % 1_000_003));
         let contract = AccountInfo { nonce: 1, code_hash: hash, ..AccountInfo::default() };
@@ -521,6 +530,7 @@ mod tests {
             blob_hashes: Vec::new(),
             access_list: Vec::new(),
             seeds: vec![seed(SENDER, rich), seed(CONTRACT, if creates { AccountInfo::default() } else { contract })],
+            target: 1,
             code: ((!creates).then_some(hash), Bytes::copy_from_slice(code)),
         }
     }
@@ -537,7 +547,7 @@ mod tests {
         let block = BlockContext { number: 7, gas_limit: 30_000_000, ..BlockContext::default() };
         let state = Arc::new(state);
         let rules = Environment::new("test", Rules::new(Fork::Prague, 1), block, state.clone());
-        let environments = [RunEnvironment { rules, state, key: 0, complete: false }];
+        let environments = [RunEnvironment { rules, state, key: 0, complete: false, seen: 0 }];
         let (mut codes, mut tables) = (CodeStore::new(), StateTables::new());
         let mut host =
             Host { kernels: &mut kernels, codes: &mut codes, tables: &mut tables, services: &NoServices };

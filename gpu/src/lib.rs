@@ -2,6 +2,7 @@
 //! wgpu. Nothing here panics or waits without a deadline; a machine without a device has an empty list.
 
 pub mod adapter;
+pub mod backend;
 pub mod class;
 mod code_store;
 pub mod device;
@@ -16,5 +17,8 @@ mod state_tables;
 pub mod transition;
 
 pub use adapter::{Adapter, AdapterInfo, Capabilities, adapters};
+pub use backend::{Gpu, GpuOptions, OpenError, Statistics};
 pub use device::DeviceError;
+pub use kernels::Times;
 pub use probe::{SelfTest, SelfTestError};
+pub use services::Services;

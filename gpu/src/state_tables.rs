@@ -1,9 +1,12 @@
 //! The states from before the transactions, as open-addressed tables that lanes read. The host keeps the same words and
 //! sends what changed.
 
+use crate::lanes::account_words;
 use crate::pack::{address_limbs, limbs};
-use isolane_spec::layout::{BLOCK_HASHES, account, base_account, base_slot, mix};
-use isolane_spec::{H160, U256};
+use isolane_spec::layout::{
+    BLOCK_HASHES, NO_CODE, UNKNOWN_CODE, account, account_flag, base_account, base_slot, mix,
+};
+use isolane_spec::{AccountInfo, H160, KECCAK_EMPTY, U256};
 use std::ops::Range;
 
 /// One open-addressed table.
@@ -70,11 +73,6 @@ impl Table {
         }
         true
     }
-
-    fn clear(&mut self) {
-        self.words.fill(0);
-        self.used = 0;
-    }
 }
 
 /// Accounts and slots of all states of a batch.
@@ -95,12 +93,6 @@ impl StateTables {
         }
     }
 
-    pub fn clear(&mut self) {
-        self.accounts.clear();
-        self.slots.clear();
-        self.dirty = None;
-    }
-
     /// Makes room, so that what follows moves nothing.
     pub fn reserve(&mut self, accounts: usize, slots: usize) {
         if self.accounts.reserve(accounts) | self.slots.reserve(slots) {
@@ -115,6 +107,46 @@ impl StateTables {
         words[base_account::ENTRY as usize..].copy_from_slice(entry);
         let changed = self.accounts.set(&words);
         self.note(0, changed);
+    }
+
+    /// An account that exists. `has_storage` and `code` are `None` where they are not known yet.
+    pub fn set_state_account(
+        &mut self,
+        state: u32,
+        address: &H160,
+        info: &AccountInfo,
+        has_storage: Option<bool>,
+        code: Option<u32>,
+    ) {
+        let storage = match has_storage {
+            Some(true) => account_flag::STORAGE_KNOWN | account_flag::HAS_STORAGE,
+            Some(false) => account_flag::STORAGE_KNOWN,
+            None => 0,
+        };
+        let code = if info.code_hash == KECCAK_EMPTY { NO_CODE } else { code.unwrap_or(UNKNOWN_CODE) };
+        self.set_account(state, &account_words(address, info, account_flag::EXISTS | storage, code));
+    }
+
+    /// An account that does not exist.
+    pub fn remove_account(&mut self, state: u32, address: &H160) {
+        let words = account_words(address, &AccountInfo::default(), account_flag::STORAGE_KNOWN, NO_CODE);
+        self.set_account(state, &words);
+    }
+
+    /// All slots of an account become zero.
+    pub fn wipe(&mut self, state: u32, address: &H160) {
+        let address = address_limbs(address);
+        let owner = base_slot::ADDRESS as usize..base_slot::ADDRESS as usize + 5;
+        let mut changed = false;
+        for entry in self.slots.words.chunks_mut(base_slot::SIZE as usize) {
+            if entry[0] == state + 1 && entry[owner.clone()] == address {
+                entry[base_slot::VALUE as usize..].fill(0);
+                changed = true;
+            }
+        }
+        if changed {
+            self.dirty = None;
+        }
     }
 
     /// The account, as a lane's journal has it.

@@ -111,8 +111,9 @@ const T_LIST_SLOTS: u32 = 34u;
 const T_LIST_SLOT_COUNT: u32 = 35u;
 const T_SEEDS: u32 = 36u;
 const T_SEED_COUNT: u32 = 37u;
-const T_CODE: u32 = 38u;
-const T_SIZE: u32 = 39u;
+const T_TARGET: u32 = 38u;
+const T_CODE: u32 = 39u;
+const T_SIZE: u32 = 40u;
 
 const B_STATE: u32 = 0u;
 const B_ENTRY: u32 = 1u;

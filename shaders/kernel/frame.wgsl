@@ -210,7 +210,7 @@ fn clear() {
 fn find_accounts() {
     var searched = address;
     // At most two rounds; the bound is no constant, so that they are not unrolled.
-    for (var round = 0u; loads && round < params.limbs / 4u && !is_stuck(); round += 1u) {
+    for (var round = 0u; loads && round < opaque(2u) && !is_stuck(); round += 1u) {
         let cold = cold_price != 0u && is_cold(searched);
         if round == 0u {
             charge(select(0u, cold_price, cold));
@@ -242,32 +242,18 @@ fn find_accounts() {
     }
 }
 
-// The first frame. The journal starts with the sender and the target.
+// The first frame. The host has moved the value and created the account already, and undoes that where the frame fails.
 fn start() {
     let transaction = reg(R_TRANSACTION);
-    given = pool[transaction + T_GAS];
-    amount = pool_word(transaction + T_VALUE);
-    frame_caller = account_address(0u);
-    payer = 0u;
-    account = 1u;
-    address = account_address(1u);
-    code = pool[transaction + T_CODE];
-    if pool[transaction + T_CREATES] != 0u {
-        if collides(1u) {
-            set_reg(R_UNDO_MARK, undo_mark);
-            set_reg(R_REFUND_MARK, refund_mark);
-            halt(HALT_CREATE_COLLISION);
-        }
-        create_enter();
-        return;
-    }
     enters = true;
-    transfers = true;
-    recipient_ = 1u;
-    subject = 1u;
-    frame_address = address;
-    shown = amount;
-    frame_flags = 0u;
+    given = pool[transaction + T_GAS];
+    shown = pool_word(transaction + T_VALUE);
+    // The journal starts with the sender.
+    frame_caller = account_address(0u);
+    subject = pool[transaction + T_TARGET];
+    frame_address = account_address(subject);
+    code = pool[transaction + T_CODE];
+    frame_flags = select(0u, FRAME_CREATES, pool[transaction + T_CREATES] != 0u);
     set_reg(R_INPUT_KIND, SOURCE_POOL);
     set_reg(R_INPUT_BASE, pool[transaction + T_INPUT]);
     set_reg(R_INPUT_OFFSET, 0u);
@@ -276,7 +262,7 @@ fn start() {
 
 // Moves value, once an account that is created is marked; and takes what goes with an account that destroys itself.
 fn move_value() {
-    if enters && (frame_flags & FRAME_CREATES) != 0u {
+    if keeps && enters {
         undo_mark = reg(R_UNDOS);
         add_flags(account, FLAG_CREATED);
         if fork >= FORK_SPURIOUS_DRAGON {
@@ -289,7 +275,7 @@ fn move_value() {
     }
     if moves || burns {
         // The payer's side first, then the recipient's; the bound is no constant, so that they are not unrolled.
-        let sides = select(params.limbs / 4u, 1u, burns);
+        let sides = select(opaque(2u), 1u, burns);
         for (var side = 0u; side < sides; side += 1u) {
             let index = select(payer, recipient_, side == 1u);
             let before = account_balance(index);
@@ -320,8 +306,6 @@ fn enter_frame(end: u32) {
         set_reg(R_OUTPUT_OFFSET, output_at);
         set_reg(R_OUTPUT_LEN, output_len);
         set_reg(R_MEMORY, memory + (end >> 2u));
-    } else if (frame_flags & FRAME_CREATES) != 0u {
-        set_reg(R_INPUT_LEN, 0u);
     }
     set_reg(R_UNDO_MARK, undo_mark);
     set_reg(R_REFUND_MARK, refund_mark);

@@ -58,7 +58,7 @@ fn resume(side: u32) {
 
 // Readies a lane for a transaction.
 fn start(transaction: u32) {
-    for (var i = 0u; i < R_SIZE; i += 1u) {
+    for (var i = 0u; i < opaque(R_SIZE); i += 1u) {
         set_reg(i, 0u);
     }
     let environment = pool[transaction + T_ENVIRONMENT];

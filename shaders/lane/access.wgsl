@@ -40,31 +40,53 @@ fn stack_store(slot: u32, value: Word) {
     stacks[at + params.lanes] = value.hi;
 }
 
-// A 256-bit word of the lane.
+// A number that compilers do not see: loops up to it are not unrolled, which would multiply the code.
+fn opaque(count: u32) -> u32 {
+    return count + params.limbs - 8u;
+}
+
+// 256-bit words and addresses, of the lane and of the pool. One access in a loop, most significant limb first: software
+// drivers turn each access into a loop over lanes, and eight of them wherever a word is touched take minutes to compile.
+
+// Pushes the other limbs up by one.
+fn word_push(word: Word, limb: u32) -> Word {
+    return Word(vec4<u32>(limb, word.lo.xyz), vec4<u32>(word.lo.w, word.hi.xyz));
+}
+
+fn lane_load_limbs(offset: u32, count: u32) -> Word {
+    var word = word_zero();
+    for (var i = opaque(count); i > 0u; i -= 1u) {
+        word = word_push(word, lane_load(offset + i - 1u));
+    }
+    return word;
+}
+
+fn lane_store_limbs(offset: u32, value: Word, count: u32) {
+    var word = value;
+    for (var i = 0u; i < opaque(count); i += 1u) {
+        lane_store(offset + i, word.lo.x);
+        word = Word(vec4<u32>(word.lo.yzw, word.hi.x), vec4<u32>(word.hi.yzw, 0u));
+    }
+}
+
 fn lane_load_word(offset: u32) -> Word {
-    return Word(
-        vec4<u32>(lane_load(offset), lane_load(offset + 1u), lane_load(offset + 2u), lane_load(offset + 3u)),
-        vec4<u32>(lane_load(offset + 4u), lane_load(offset + 5u), lane_load(offset + 6u), lane_load(offset + 7u)),
-    );
+    return lane_load_limbs(offset, 8u);
 }
 
 fn lane_store_word(offset: u32, value: Word) {
-    lane_store(offset, value.lo.x);
-    lane_store(offset + 1u, value.lo.y);
-    lane_store(offset + 2u, value.lo.z);
-    lane_store(offset + 3u, value.lo.w);
-    lane_store(offset + 4u, value.hi.x);
-    lane_store(offset + 5u, value.hi.y);
-    lane_store(offset + 6u, value.hi.z);
-    lane_store(offset + 7u, value.hi.w);
+    lane_store_limbs(offset, value, 8u);
 }
 
-// A 256-bit word of the pool.
+fn pool_limbs(offset: u32, count: u32) -> Word {
+    var word = word_zero();
+    for (var i = opaque(count); i > 0u; i -= 1u) {
+        word = word_push(word, pool[offset + i - 1u]);
+    }
+    return word;
+}
+
 fn pool_word(offset: u32) -> Word {
-    return Word(
-        vec4<u32>(pool[offset], pool[offset + 1u], pool[offset + 2u], pool[offset + 3u]),
-        vec4<u32>(pool[offset + 4u], pool[offset + 5u], pool[offset + 6u], pool[offset + 7u]),
-    );
+    return pool_limbs(offset, 8u);
 }
 
 // A 160-bit address.
@@ -86,18 +108,13 @@ fn word_of_address(address: Address) -> Word {
 }
 
 fn lane_load_address(offset: u32) -> Address {
-    let lo = vec4<u32>(lane_load(offset), lane_load(offset + 1u), lane_load(offset + 2u), lane_load(offset + 3u));
-    return Address(lo, lane_load(offset + 4u));
+    return address_of(lane_load_limbs(offset, 5u));
 }
 
 fn lane_store_address(offset: u32, address: Address) {
-    lane_store(offset, address.lo.x);
-    lane_store(offset + 1u, address.lo.y);
-    lane_store(offset + 2u, address.lo.z);
-    lane_store(offset + 3u, address.lo.w);
-    lane_store(offset + 4u, address.hi);
+    lane_store_limbs(offset, word_of_address(address), 5u);
 }
 
 fn pool_address(offset: u32) -> Address {
-    return Address(vec4<u32>(pool[offset], pool[offset + 1u], pool[offset + 2u], pool[offset + 3u]), pool[offset + 4u]);
+    return address_of(pool_limbs(offset, 5u));
 }

@@ -45,10 +45,8 @@ fn source_bytes(source: Source, at: u32) -> u32 {
 // 32 bytes from byte `at` of the source on, as a number.
 fn source_load_word(source: Source, at: u32) -> Word {
     var word = word_zero();
-    for (var i = 0u; i < params.limbs; i += 1u) {
-        // The most significant limb comes first and is pushed up by the others. The bound is no constant: unrolled, this
-        // is a great deal of code.
-        word = Word(vec4<u32>(source_bytes(source, at + 4u * i), word.lo.xyz), vec4<u32>(word.lo.w, word.hi.xyz));
+    for (var i = 0u; i < opaque(8u); i += 1u) {
+        word = word_push(word, source_bytes(source, at + 4u * i));
     }
     return word;
 }

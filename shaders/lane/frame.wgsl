@@ -12,7 +12,7 @@ fn is_static() -> bool {
 fn restore_frame(depth: u32) {
     set_reg(R_DEPTH, depth);
     let at = frame_at(depth);
-    for (var i = 0u; i < FRAME_SIZE; i += 1u) {
+    for (var i = 0u; i < opaque(FRAME_SIZE); i += 1u) {
         lane_store(FRAME_FIRST + i, lane_load(at + i));
     }
 }
@@ -60,7 +60,7 @@ fn save_frame() -> bool {
     set_reg(R_GAS, gas);
     set_reg(R_SP, sp);
     let at = frame_at(depth);
-    for (var i = 0u; i < FRAME_SIZE; i += 1u) {
+    for (var i = 0u; i < opaque(FRAME_SIZE); i += 1u) {
         lane_store(at + i, lane_load(FRAME_FIRST + i));
     }
     set_reg(R_DEPTH, depth + 1u);

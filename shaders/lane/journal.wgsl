@@ -21,15 +21,20 @@ fn mix_word(hash: u32, word: Word) -> u32 {
     return mix(mix(mix(mix(low, word.hi.x), word.hi.y), word.hi.z), word.hi.w);
 }
 
+fn table_limbs(at: u32, count: u32) -> Word {
+    var word = word_zero();
+    for (var i = opaque(count); i > 0u; i -= 1u) {
+        word = word_push(word, tables[at + i - 1u]);
+    }
+    return word;
+}
+
 fn table_word(at: u32) -> Word {
-    return Word(
-        vec4<u32>(tables[at], tables[at + 1u], tables[at + 2u], tables[at + 3u]),
-        vec4<u32>(tables[at + 4u], tables[at + 5u], tables[at + 6u], tables[at + 7u]),
-    );
+    return table_limbs(at, 8u);
 }
 
 fn table_address(at: u32) -> Address {
-    return Address(vec4<u32>(tables[at], tables[at + 1u], tables[at + 2u], tables[at + 3u]), tables[at + 4u]);
+    return address_of(table_limbs(at, 5u));
 }
 
 // The place of an account in the state tables; NO_INDEX where it is not there.
@@ -128,14 +133,14 @@ fn account_load(address: Address) -> u32 {
     }
     let at = account_at(index);
     if found == NO_INDEX {
-        for (var i = 0u; i < A_SIZE; i += 1u) {
+        for (var i = 0u; i < opaque(A_SIZE); i += 1u) {
             lane_store(at + i, 0u);
         }
         lane_store_address(at + A_ADDRESS, address);
         lane_store(at + A_FLAGS, FLAG_STORAGE_KNOWN);
         lane_store_word(at + A_CODE_HASH, KECCAK_EMPTY);
     } else {
-        for (var i = 0u; i < A_SIZE; i += 1u) {
+        for (var i = 0u; i < opaque(A_SIZE); i += 1u) {
             lane_store(at + i, tables[found + B_ENTRY + i]);
         }
     }

@@ -106,11 +106,6 @@ fn create_start() {
     kept_len = reg(R_SCRATCH + 1u);
     amount = lane_load_word(R_SENT);
     frame_caller = lane_load_address(R_ADDRESS);
-    create_enter();
-}
-
-// What the frame of a creation is like.
-fn create_enter() {
     enters = true;
     subject = account;
     frame_address = address;

@@ -5,7 +5,7 @@ fn keccak256(source: Source) -> Word {
     var state: array<vec2<u32>, 25>;
     var at = 0u;
     loop {
-        for (var i = 0u; i < 17u; i += 1u) {
+        for (var i = 0u; i < opaque(17u); i += 1u) {
             var lo = swap_bytes(source_bytes(source, at + 8u * i));
             var hi = swap_bytes(source_bytes(source, at + 8u * i + 4u));
             // Padding: a one bit after the last byte ...
@@ -57,7 +57,7 @@ fn create2_message(creator: Address, code: Word) -> Source {
     // The operands are gone from the stack pointer, not from the stack.
     let salt = stack_load(sp);
     var carry = creator.lo.x << 24u;
-    for (var i = 0u; i < 2u * params.limbs; i += 1u) {
+    for (var i = 0u; i < opaque(16u); i += 1u) {
         var limb = big_endian_limb(salt, i);
         if i >= 8u {
             limb = big_endian_limb(code, i - 8u);

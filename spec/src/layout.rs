@@ -285,8 +285,10 @@ layout! {
         LIST_SLOT_COUNT: 1,
         /// Accounts that the journal starts with.
         SEEDS: 1,
-        /// Their number. The first is the sender, the second the target.
+        /// Their number. The first is the sender.
         SEED_COUNT: 1,
+        /// Which of them the first frame works on.
+        TARGET: 1,
         /// The code that runs first: of the callee, or the initcode.
         CODE: 1,
     }

@@ -13,7 +13,7 @@ fn op_push(n: u32) {
     var value = word_zero();
     // The most significant limb comes first and is pushed up by the others.
     for (var i = (n + 3u) / 4u; i > 0u; i -= 1u) {
-        value = Word(vec4<u32>(stream_word(pc + i), value.lo.xyz), vec4<u32>(value.lo.w, value.hi.xyz));
+        value = word_push(value, stream_word(pc + i));
     }
     pc += n;
     push(value);
