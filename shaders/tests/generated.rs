@@ -1,7 +1,7 @@
 //! The generated WGSL is what the tables say, and every shader is valid.
 
 use isolane_shaders::{
-    BLAKE2F, DISPATCH, GAS, KECCAK_F, OPCODE, PARTS, RECORD, RIPEMD160, SHA256, STATUS, WORD, DIVISION, link, probe,
+    BLAKE2F, DISPATCH, DIVISION, GAS, KECCAK_F, OPCODE, PARTS, RECORD, RIPEMD160, SHA256, STATUS, WORD, link, probe,
 };
 use isolane_spec::lane::{Field, ProbeReport, ProbeRequest, Record};
 use isolane_spec::{gas::GasSchedule, opcode::OPCODES, wgsl};
@@ -36,8 +36,7 @@ fn the_self_test_is_valid() {
 /// The function libraries stand alone, together, and without anything that a device may lack.
 #[test]
 fn libraries_are_valid_and_have_no_bindings() {
-    let libraries: [&[_]; 6] =
-        [&[WORD], &[WORD, DIVISION], &[KECCAK_F], &[SHA256], &[RIPEMD160], &[BLAKE2F]];
+    let libraries: [&[_]; 6] = [&[WORD], &[WORD, DIVISION], &[KECCAK_F], &[SHA256], &[RIPEMD160], &[BLAKE2F]];
     let all = [WORD, DIVISION, KECCAK_F, SHA256, RIPEMD160, BLAKE2F];
     for parts in libraries.into_iter().chain([&all[..]]) {
         let module = validate(&link(parts));

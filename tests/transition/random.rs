@@ -77,8 +77,10 @@ impl World {
     fn state(&self, random: &mut Random, fork: Fork) -> MemoryState {
         let mut state = MemoryState::default();
         for sender in &self.senders {
-            let balance = U256::from(random.pick(&[1 << 60, 1 << 60, 5_000_000, 0]));
-            let nonce = random.pick(&[0, 0, 7, u64::MAX - 1, u64::MAX]);
+            let poor = random.one_in(8);
+            let balance = U256::from(if poor { random.pick(&[5_000_000, 0]) } else { 1_u64 << 60 });
+            let last = random.one_in(20);
+            let nonce = if last { random.pick(&[u64::MAX - 1, u64::MAX]) } else { random.pick(&[0, 7]) };
             let delegated = fork >= Fork::Prague && random.one_in(4);
             let code = if delegated { designator(random.pick(&self.all)) } else { Bytes::new() };
             insert(&mut state, *sender, nonce, balance, code, &[]);
@@ -99,6 +101,10 @@ impl World {
         }
         // Empty but there, as before Spurious Dragon.
         insert(&mut state, address(0xe0), 0, U256::zero(), Bytes::new(), &[]);
+        if fork >= Fork::Prague && random.one_in(2) {
+            // No chain has it, but a state may: precompiles do not run through a delegation.
+            insert(&mut state, address(2), 1, U256::zero(), designator(random.pick(&self.all)), &[]);
+        }
         if random.one_in(2) {
             insert(&mut state, address(3), 0, U256::zero(), Bytes::new(), &[]);
         }
@@ -136,16 +142,21 @@ impl World {
             .map(|(kind, _)| kind)
             .collect();
         let transaction_type = random.pick(&known);
-        let max_fee_per_gas = environment.block.base_fee + random.pick(&[0, 1, 3, 40]);
+        let max_fee_per_gas = environment.block.base_fee + random.pick(&[3, 4, 40]);
         let max_priority_fee_per_gas = match transaction_type {
             Legacy | AccessList => max_fee_per_gas,
+            _ if random.one_in(30) => U256::from(1_000),
             _ => U256::from(random.below(4)),
         };
         let creates = random.one_in(5);
+        let to = if random.one_in(2) { address(random.pick(&[0xc0, 0xc1, 0xc2])) } else { random.pick(&self.all) };
         let size = random.below(80);
         let input = if creates { self.code(random) } else { (0..size).map(|_| random.below(3) as u8).collect() };
+        let tight = random.one_in(6);
+        let gas_limit = if tight { random.pick(&[20_000, 21_000, 40_000_000]) } else { 30_000 + random.below(270_000) };
+        let chain_id = if random.one_in(30) { Some(5) } else { random.pick(&[None, Some(1)]) };
         let nonce = if random.one_in(30) { random.pick(&[0, 1, 8, u64::MAX]) } else { account.nonce };
-        let blobs = if transaction_type == Blob { random.pick(&[1, 1, 2, 6, 7, 0]) } else { 0 };
+        let blobs = if transaction_type == Blob { random.pick(&[1, 1, 1, 2, 2, 6, 7, 0]) } else { 0 };
         let version = if random.one_in(20) { 2 } else { 1 };
         let authorizations = if transaction_type == SetCode { random.below(4) } else { 0 };
         let listed = if transaction_type == Legacy { 0 } else { random.below(3) };
@@ -153,13 +164,13 @@ impl World {
             transaction_type,
             sender,
             nonce,
-            gas_limit: random.pick(&[21_000, 30_000, 60_000, 100_000, 400_000, 5_000_000, 40_000_000]),
+            gas_limit,
             max_fee_per_gas,
             max_priority_fee_per_gas,
-            to: (!creates).then(|| random.pick(&self.all)),
-            value: U256::from(random.pick(&[0, 0, 1, 1_000, 1 << 59])),
+            to: (!creates).then_some(to),
+            value: U256::from(random.pick(&[0, 0, 0, 1, 1_000, 1_000, 1_u64 << 58])),
             input,
-            chain_id: random.pick(&[None, Some(1), Some(1), Some(1), Some(1), Some(5)]),
+            chain_id,
             access_list: (0..listed)
                 .map(|_| AccessListItem {
                     address: random.pick(&self.all),
@@ -167,7 +178,7 @@ impl World {
                 })
                 .collect(),
             blob_versioned_hashes: vec![H256::repeat_byte(version); blobs],
-            max_fee_per_blob_gas: U256::from(if blobs > 0 { random.pick(&[1, 2, 9]) } else { 0 }),
+            max_fee_per_blob_gas: U256::from(if blobs > 0 { random.pick(&[1, 2, 9, 9, 9]) } else { 0 }),
             authorization_list: (0..authorizations).map(|_| self.authorization(random, state)).collect(),
         }
     }
@@ -265,7 +276,7 @@ fn sequence(world: &World, seed: u64) -> Ways {
     let fork = random.pick(&forks);
     let base: Arc<dyn StateView> = Arc::new(world.state(random, fork));
     let block = BlockContext {
-        gas_limit: random.pick(&[300_000, 30_000_000, 60_000_000]),
+        gas_limit: random.pick(&[600_000, 30_000_000, 60_000_000]),
         coinbase: random.pick(&world.all),
         base_fee: U256::from(if fork >= Fork::London { random.below(3) } else { 0 }),
         blob_base_fee: U256::from(random.below(3)),

@@ -4,9 +4,7 @@
 use crate::Host;
 use isolane::spec::gas::{GasSchedule, SCHEDULES, sstore_case};
 use isolane::spec::opcode::op;
-use isolane::spec::{
-    AccountInfo, Bytes, Environment, Fork, H160, Halt, StateError, StateView, Status, U256, word,
-};
+use isolane::spec::{AccountInfo, Bytes, Environment, Fork, H160, Halt, StateError, StateView, Status, U256, word};
 use isolane_gpu::services::Services;
 use isolane_gpu::transition::{Ended, Final, FinalSlot, Seed, Start};
 
@@ -242,4 +240,3 @@ impl Toy<'_> {
         Ok(Ok(()))
     }
 }
-

@@ -96,12 +96,8 @@ impl<'a> Accounts<'a> {
         if self.fork < Fork::Prague { Ok(None) } else { Ok(delegation(&self.code(place)?)) }
     }
 
-    /// Moves value. The sender has it: its maximum cost was validated.
+    /// Moves value, were it nothing: both accounts are touched. The sender has it: its maximum cost was validated.
     pub fn transfer(&mut self, from: usize, to: usize, value: U256) {
-        if from == to || value.is_zero() {
-            self.touch(to);
-            return;
-        }
         self.set_balance(from, self.info(from).balance.saturating_sub(value));
         // The sum of all balances is far below 2^256; wrapping is what the specification does with absurd pre-states.
         self.set_balance(to, self.info(to).balance.overflowing_add(value).0);

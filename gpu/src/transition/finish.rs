@@ -96,7 +96,14 @@ impl Settled {
         if destroyed || cleared {
             // What this transaction brought into being leaves no trace.
             let before = Some(before?);
-            return Some(AccountDiff { address, before, after: None, code: None, storage_wiped: true, storage: vec![] });
+            return Some(AccountDiff {
+                address,
+                before,
+                after: None,
+                code: None,
+                storage_wiped: true,
+                storage: vec![],
+            });
         }
         slots.retain(|slot| slot.value != slot.original);
         slots.sort_unstable_by_key(|slot| slot.key);

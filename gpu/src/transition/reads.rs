@@ -51,3 +51,48 @@ pub fn conflicts(reads: &Reads, diff: &[AccountDiff]) -> bool {
             || slots.is_some_and(|slots| change.storage.iter().any(|slot| slots.contains(&slot.key)))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use isolane_spec::{AccountInfo, SlotDiff};
+
+    const READ: H160 = H160([1; 20]);
+    const OTHER: H160 = H160([2; 20]);
+
+    fn info(nonce: u64) -> Option<AccountInfo> {
+        Some(AccountInfo { nonce, ..AccountInfo::default() })
+    }
+
+    fn change(address: H160, after: Option<AccountInfo>, storage_wiped: bool, key: Option<u64>) -> AccountDiff {
+        let slot = |key: u64| SlotDiff { key: key.into(), before: U256::zero(), after: U256::one() };
+        let storage = key.map(slot).into_iter().collect();
+        AccountDiff { address, before: info(1), after, code: None, storage_wiped, storage }
+    }
+
+    #[test]
+    fn each_kind_of_read_meets_its_kind_of_change() {
+        let account = Reads { accounts: [READ].into(), ..Reads::default() };
+        let slot = Reads { slots: [(READ, [U256::from(5)].into())].into(), ..Reads::default() };
+        let asked = Reads { storage_asked: [READ].into(), ..Reads::default() };
+        // Change, and whether it concerns an account, a slot and a question for storage.
+        let cases = [
+            (change(READ, info(2), false, None), [true, false, false]),
+            (change(READ, None, true, None), [true, true, true]),
+            (change(READ, info(1), true, None), [false, true, true]),
+            (change(READ, info(1), false, Some(5)), [false, true, true]),
+            (change(READ, info(1), false, Some(6)), [false, false, true]),
+            (change(OTHER, None, true, Some(5)), [false, false, false]),
+        ];
+        for (change, expected) in cases {
+            let other = change_of_nothing();
+            let found = [&account, &slot, &asked].map(|reads| conflicts(reads, &[other.clone(), change.clone()]));
+            assert_eq!(found, expected, "{change:?}");
+        }
+        assert!(!conflicts(&account, &[]));
+    }
+
+    fn change_of_nothing() -> AccountDiff {
+        change(OTHER, info(1), false, None)
+    }
+}

@@ -6,7 +6,9 @@ use super::Available;
 use super::accounts::Accounts;
 use isolane_spec::InvalidTransaction as Invalid;
 use isolane_spec::gas::{GasSchedule, SCHEDULES};
-use isolane_spec::{BlockContext, Environment, Fork, KECCAK_EMPTY, Rules, StateError, Transaction, TransactionType, U256};
+use isolane_spec::{
+    BlockContext, Environment, Fork, KECCAK_EMPTY, Rules, StateError, Transaction, TransactionType, U256,
+};
 
 /// Gas of one blob (EIP-4844).
 pub const GAS_PER_BLOB: u64 = 1 << 17;

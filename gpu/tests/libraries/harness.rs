@@ -80,7 +80,12 @@ fn run(adapter: &wgpu::Adapter, kernel: &Kernel, input: &[u32]) -> Vec<u32> {
         cache: None,
     });
     let buffer = |size: usize, usage| {
-        device.create_buffer(&wgpu::BufferDescriptor { label: None, size: size as u64, usage, mapped_at_creation: false })
+        device.create_buffer(&wgpu::BufferDescriptor {
+            label: None,
+            size: size as u64,
+            usage,
+            mapped_at_creation: false,
+        })
     };
     let bytes: &[u8] = bytemuck::cast_slice(input);
     let given = buffer(bytes.len(), BufferUsages::STORAGE | BufferUsages::COPY_DST);

@@ -1,7 +1,7 @@
 //! 256-bit words against primitive-types.
 
 use crate::harness::{Kernel, Random, on_every_device};
-use isolane_shaders::{WORD, DIVISION, link};
+use isolane_shaders::{DIVISION, WORD, link};
 use isolane_spec::{U256, word};
 
 /// Loads and stores of words.
@@ -54,9 +54,7 @@ fn edges() -> Vec<U256> {
 /// Random bits, of a random length or of digits that are nearly all ones or all zeros.
 fn random_word(random: &mut Random) -> U256 {
     let w = U256(std::array::from_fn(|_| match random.below(3) {
-        0 => (0..4).fold(0, |limb, _| {
-            limb << 16 | [0, 1, 0x7fff, 0x8000, 0xfffe, 0xffff][random.below(6) as usize]
-        }),
+        0 => (0..4).fold(0, |limb, _| limb << 16 | [0, 1, 0x7fff, 0x8000, 0xfffe, 0xffff][random.below(6) as usize]),
         _ => random.next(),
     }));
     w >> random.below(256)
@@ -105,8 +103,26 @@ fn sar(w: &U256, n: usize) -> U256 {
 #[test]
 fn cheap_functions() {
     const NAMES: [&str; 20] = [
-        "add", "sub", "neg", "not", "and", "or", "xor", "is_zero", "eq", "lt", "slt", "shl", "shr", "sar", "byte",
-        "clz", "bits", "signextend", "byteswap", "mul",
+        "add",
+        "sub",
+        "neg",
+        "not",
+        "and",
+        "or",
+        "xor",
+        "is_zero",
+        "eq",
+        "lt",
+        "slt",
+        "shl",
+        "shr",
+        "sar",
+        "byte",
+        "clz",
+        "bits",
+        "signextend",
+        "byteswap",
+        "mul",
     ];
     let kernel = Kernel {
         name: "word/basic.wgsl",
