@@ -57,7 +57,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
             let at = params.logs + cursor;
             lane_store(at, topics);
             lane_store(at + 1u, len);
-            lane_store_address(at + 2u, lane_load_address(R_ADDRESS));
+            lane_store_address(at + 2u, reg_address(R_ADDRESS));
             for (var i = 0u; i < topics; i += 1u) {
                 lane_store_word(at + 7u + 8u * i, operand(2u + i));
             }

@@ -104,7 +104,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
         deposits = true;
     } else if op == DO_CREATE_START {
         loads = true;
-        address = lane_load_address(R_TARGET_ADDRESS);
+        address = reg_address(R_TARGET_ADDRESS);
     }
     let current = reg(R_MEMORY_LEN);
     let end = memory_charge(0u, reaches, current);
@@ -142,7 +142,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     if keeps && !is_stuck() {
         let kept = keep_code(kept_at, kept_len);
         if deposits {
-            set_code(reg(R_ACCOUNT), kept, lane_load_word(R_SCRATCH));
+            set_code(reg(R_ACCOUNT), kept, reg_word(R_SCRATCH));
         } else {
             code = kept;
         }
@@ -351,7 +351,7 @@ fn leave_frame() {
         output_at = reg(R_OUTPUT_OFFSET);
         output_len = reg(R_OUTPUT_LEN);
     } else if status == STATUS_SUCCESS {
-        delivered = word_of_address(lane_load_address(R_ADDRESS));
+        delivered = word_of_address(reg_address(R_ADDRESS));
     }
     delivers = true;
     restore_frame(depth - 1u);

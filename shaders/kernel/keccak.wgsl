@@ -10,7 +10,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
         return;
     }
     let op = begin();
-    let creator = lane_load_address(R_ADDRESS);
+    let creator = reg_address(R_ADDRESS);
     let is_create2 = op == DO_CREATE_ADDRESS && reg(R_SCRATCH + 7u) == OP_CREATE2;
     var source: Source;
     if op == OP_KECCAK256 {
@@ -35,11 +35,11 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
         if op == OP_KECCAK256 {
             replace(2u, hash);
         } else if op == DO_DEPOSIT_HASH {
-            lane_store_word(R_SCRATCH, hash);
+            set_reg_word(R_SCRATCH, hash);
             next_queue = QUEUE_FRAME;
             next_op = DO_DEPOSIT;
         } else {
-            lane_store_address(R_TARGET_ADDRESS, address_of(hash));
+            set_reg_address(R_TARGET_ADDRESS, address_of(hash));
             next_queue = QUEUE_FRAME;
             next_op = DO_CREATE_START;
         }

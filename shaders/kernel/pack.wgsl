@@ -62,7 +62,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     outbox[start + O_OUTPUT_LEN] = output.len;
     outbox[start + O_CODE_WORDS] = code_words;
     for (var i = 0u; i < opaque(13u); i += 1u) {
-        outbox[start + O_ADDRESS + i] = lane_load(R_REQUEST_ADDRESS + i);
+        outbox[start + O_ADDRESS + i] = reg(R_REQUEST_ADDRESS + i);
     }
     var at = start + O_SIZE;
     at = report(at, params.accounts, accounts * A_SIZE);

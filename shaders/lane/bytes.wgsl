@@ -45,8 +45,10 @@ fn source_bytes(source: Source, at: u32) -> u32 {
 // 32 bytes from byte `at` of the source on, as a number.
 fn source_load_word(source: Source, at: u32) -> Word {
     var word = word_zero();
+    // A place beyond the end may be so far beyond that sums with it wrap.
+    let first = min(at, source.len);
     for (var i = 0u; i < opaque(8u); i += 1u) {
-        word = word_push(word, source_bytes(source, at + 4u * i));
+        word = word_push(word, source_bytes(source, first + 4u * i));
     }
     return word;
 }

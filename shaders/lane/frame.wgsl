@@ -13,7 +13,7 @@ fn restore_frame(depth: u32) {
     set_reg(R_DEPTH, depth);
     let at = frame_at(depth);
     for (var i = 0u; i < opaque(FRAME_SIZE); i += 1u) {
-        lane_store(FRAME_FIRST + i, lane_load(at + i));
+        set_reg(FRAME_FIRST + i, lane_load(at + i));
     }
 }
 
@@ -41,9 +41,9 @@ fn enter(code: u32, recipient: u32, address: Address, caller: Address, value: Wo
         set_reg(R_BITMAP, 0u);
     }
     set_reg(R_ACCOUNT, recipient);
-    lane_store_address(R_ADDRESS, address);
-    lane_store_address(R_CALLER, caller);
-    lane_store_word(R_VALUE, value);
+    set_reg_address(R_ADDRESS, address);
+    set_reg_address(R_CALLER, caller);
+    set_reg_word(R_VALUE, value);
     set_reg(R_FLAGS, flags);
     set_reg(R_RETURN_LEN, 0u);
     gas = given;
@@ -61,7 +61,7 @@ fn save_frame() -> bool {
     set_reg(R_SP, sp);
     let at = frame_at(depth);
     for (var i = 0u; i < opaque(FRAME_SIZE); i += 1u) {
-        lane_store(at + i, lane_load(FRAME_FIRST + i));
+        lane_store(at + i, reg(FRAME_FIRST + i));
     }
     set_reg(R_DEPTH, depth + 1u);
     return true;

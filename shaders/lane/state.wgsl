@@ -12,20 +12,12 @@ var<private> needed: u32;
 var<private> next_queue: u32;
 var<private> next_op: u32;
 
-fn reg(place: u32) -> u32 {
-    return lane_load(place);
-}
-
-fn set_reg(place: u32, value: u32) {
-    lane_store(place, value);
-}
-
 fn environment(field: u32) -> u32 {
     return pool[reg(R_ENVIRONMENT) + field];
 }
 
 fn schedule(field: u32) -> u32 {
-    return pool[lane_load(R_SCHEDULE) + field];
+    return pool[reg(R_SCHEDULE) + field];
 }
 
 fn is_stuck() -> bool {
@@ -61,7 +53,37 @@ fn replace(n: u32, value: Word) {
     stack_store(sp - 1u, value);
 }
 
+fn reg_word(place: u32) -> Word {
+    var word = word_zero();
+    for (var i = opaque(8u); i > 0u; i -= 1u) {
+        word = word_push(word, reg(place + i - 1u));
+    }
+    return word;
+}
+
+fn reg_address(place: u32) -> Address {
+    return address_of(reg_word(place));
+}
+
+// The limbs of a number, the lowest `count` of them.
+fn set_reg_limbs(place: u32, value: Word, count: u32) {
+    var word = value;
+    for (var i = 0u; i < opaque(count); i += 1u) {
+        set_reg(place + i, word.lo.x);
+        word = Word(vec4<u32>(word.lo.yzw, word.hi.x), vec4<u32>(word.hi.yzw, 0u));
+    }
+}
+
+fn set_reg_word(place: u32, value: Word) {
+    set_reg_limbs(place, value, 8u);
+}
+
+fn set_reg_address(place: u32, address: Address) {
+    set_reg_limbs(place, word_of_address(address), 5u);
+}
+
 fn begin() -> u32 {
+    load_registers();
     gas = reg(R_GAS);
     sp = reg(R_SP);
     halted = 0u;
@@ -77,24 +99,33 @@ fn need(what: u32, address: Address, key: Word) {
         return;
     }
     needed = what;
-    lane_store_address(R_REQUEST_ADDRESS, address);
-    lane_store_word(R_REQUEST_KEY, key);
+    set_reg_address(R_REQUEST_ADDRESS, address);
+    set_reg_word(R_REQUEST_KEY, key);
 }
 
 // Sends the lane on after a body.
 fn conclude() {
+    let queue = settle();
+    store_registers();
+    if queue != QUEUE_UNDEFINED {
+        enqueue(queue);
+    }
+}
+
+// Stores what the body has done. Returns the queue that the lane goes to, or none.
+fn settle() -> u32 {
     if escaped != 0u {
         let reason = escaped;
         set_reg(R_STATUS, LANE_ESCAPED);
         set_reg(R_ESCAPE, reason);
         set_reg(R_PACKED, 0u);
-        return;
+        return QUEUE_UNDEFINED;
     }
     if needed != 0u {
         set_reg(R_STATUS, LANE_WAITING);
         set_reg(R_REQUEST, needed);
         set_reg(R_PACKED, 0u);
-        return;
+        return QUEUE_UNDEFINED;
     }
     if halted != 0u {
         set_reg(R_EXIT, halted);
@@ -104,7 +135,7 @@ fn conclude() {
         set_reg(R_GAS, gas);
         set_reg(R_SP, sp);
         if next_queue == QUEUE_UNDEFINED {
-            return;
+            return next_queue;
         }
     }
     if next_queue != QUEUE_STEP {
@@ -112,5 +143,5 @@ fn conclude() {
     } else if next_op == 0u {
         set_reg(R_PC, reg(R_PC) + 1u);
     }
-    enqueue(next_queue);
+    return next_queue;
 }

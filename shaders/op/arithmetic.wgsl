@@ -1,34 +1,34 @@
-// DIV to EXP but for MULMOD's cheap kin, which the step kernel does: ADD, SUB, MUL and SIGNEXTEND.
+// The division family and EXP. They say which it is; the kernel computes it, in one place for all of them: compilers inline
+// every function where it is called.
 
 fn op_div() {
-    replace(2u, word_div(operand(0u), operand(1u)));
+    kind = HEAVY_DIV;
 }
 
 fn op_sdiv() {
-    replace(2u, word_sdiv(operand(0u), operand(1u)));
+    kind = HEAVY_SDIV;
 }
 
 fn op_mod() {
-    replace(2u, word_mod(operand(0u), operand(1u)));
+    kind = HEAVY_MOD;
 }
 
 fn op_smod() {
-    replace(2u, word_smod(operand(0u), operand(1u)));
+    kind = HEAVY_SMOD;
 }
 
 fn op_addmod() {
-    replace(3u, word_addmod(operand(0u), operand(1u), operand(2u)));
+    kind = HEAVY_ADDMOD;
+    taken = 3u;
 }
 
 fn op_mulmod() {
-    replace(3u, word_mulmod(operand(0u), operand(1u), operand(2u)));
+    kind = HEAVY_MULMOD;
+    taken = 3u;
 }
 
 // Charges for each byte of the exponent (EIP-160).
 fn op_exp() {
-    let exponent = operand(1u);
-    charge((word_bits(exponent) + 7u) / 8u * schedule(G_EXP_BYTE));
-    if !is_stuck() {
-        replace(2u, word_exp(operand(0u), exponent));
-    }
+    kind = HEAVY_EXP;
+    charge((word_bits(operand(1u)) + 7u) / 8u * schedule(G_EXP_BYTE));
 }

@@ -96,7 +96,7 @@ fn call() {
         set_reg(R_SCRATCH + 3u, output_len);
         set_reg(R_SCRATCH + 4u, undo_mark);
         set_reg(R_SCRATCH + 5u, refund_mark);
-        lane_store_address(R_TARGET_ADDRESS, address);
+        set_reg_address(R_TARGET_ADDRESS, address);
         set_reg(R_GIVEN, given);
         next_queue = QUEUE_PRECOMPILE;
         next_op = DO_PRECOMPILE;
@@ -105,15 +105,15 @@ fn call() {
     } else {
         enters = true;
         subject = recipient_;
-        frame_address = lane_load_address(R_ADDRESS);
+        frame_address = reg_address(R_ADDRESS);
         frame_caller = frame_address;
         shown = amount;
         if on_callee {
             frame_address = address;
         }
         if calls == OP_DELEGATECALL {
-            frame_caller = lane_load_address(R_CALLER);
-            shown = lane_load_word(R_VALUE);
+            frame_caller = reg_address(R_CALLER);
+            shown = reg_word(R_VALUE);
         }
         frame_flags = (reg(R_FLAGS) & FRAME_STATIC) | select(0u, FRAME_STATIC, calls == OP_STATICCALL);
     }

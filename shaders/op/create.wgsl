@@ -46,7 +46,7 @@ fn create() {
         return;
     }
     set_reg(R_GIVEN, given);
-    lane_store_word(R_SENT, amount);
+    set_reg_word(R_SENT, amount);
     set_reg(R_SCRATCH, input_at);
     set_reg(R_SCRATCH + 1u, input_len);
     set_reg(R_SCRATCH + 7u, creates);
@@ -104,8 +104,8 @@ fn create_start() {
     keeps = true;
     kept_at = reg(R_SCRATCH);
     kept_len = reg(R_SCRATCH + 1u);
-    amount = lane_load_word(R_SENT);
-    frame_caller = lane_load_address(R_ADDRESS);
+    amount = reg_word(R_SENT);
+    frame_caller = reg_address(R_ADDRESS);
     enters = true;
     subject = account;
     frame_address = address;

@@ -1,7 +1,7 @@
 // The precompiles that run on the device; the others are a service of the host.
 
 fn precompile() {
-    let address = lane_load_address(R_TARGET_ADDRESS);
+    let address = reg_address(R_TARGET_ADDRESS);
     let input = memory_source(reg(R_SCRATCH), reg(R_SCRATCH + 1u));
     let count = (input.len + 31u) / 32u;
     let given = reg(R_GIVEN);
@@ -9,7 +9,7 @@ fn precompile() {
     switch address.lo.x {
         case 4u: { cost = 15u + 3u * count; }
         default: {
-            lane_store_address(R_REQUEST_ADDRESS, address);
+            set_reg_address(R_REQUEST_ADDRESS, address);
             needed = NEED_PRECOMPILE;
             return;
         }

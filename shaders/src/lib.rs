@@ -61,6 +61,10 @@ parts! {
     QUEUE = "lane/queue.wgsl";
     /// Gas, operands, halts, and the way on after a body.
     STATE = "lane/state.wgsl";
+    /// The registers of a lane.
+    REGISTERS = "lane/registers.wgsl";
+    /// Likewise, taken out and put back at once.
+    REGISTERS_CACHED = "lane/registers_cached.wgsl";
     /// Bytes in words.
     BYTES = "lane/bytes.wgsl";
     /// The memory of a frame.
@@ -152,8 +156,7 @@ pub fn probe() -> String {
 }
 
 /// What all kernels of the interpreter share.
-const COMMON: [Part; 11] =
-    [OPCODE, STATUS, LAYOUT, WORD, BINDING, ACCESS, QUEUE, STATE, BYTES, MEMORY, CHARGE_COPY];
+const COMMON: [Part; 11] = [OPCODE, STATUS, LAYOUT, WORD, BINDING, ACCESS, QUEUE, STATE, BYTES, MEMORY, CHARGE_COPY];
 
 /// A kernel of the interpreter. All have the entry point `main` and the same bindings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -226,8 +229,9 @@ impl Kernel {
     /// Its parts besides those that all kernels share.
     const fn parts(self) -> &'static [Part] {
         match self {
-            Self::Mail => &[KERNEL_MAIL],
+            Self::Mail => &[REGISTERS, KERNEL_MAIL],
             Self::Step => &[
+                REGISTERS,
                 DISPATCH_STEP,
                 STEP_ARITHMETIC,
                 STEP_COMPARISON,
@@ -239,14 +243,16 @@ impl Kernel {
                 STEP_CONTROL,
                 KERNEL_STEP,
             ],
-            Self::Arithmetic => &[DIVISION, DISPATCH_ARITHMETIC, OP_ARITHMETIC, KERNEL_ARITHMETIC],
-            Self::State => &[JOURNAL, DISPATCH_STATE, OP_STORAGE, OP_ENVIRONMENT, KERNEL_STATE],
-            Self::Copy => &[DISPATCH_COPY, OP_COPY, OP_LOG, KERNEL_COPY],
-            Self::Keccak => &[JOURNAL, KECCAK_F, OP_KECCAK, KERNEL_KECCAK],
-            Self::Precompile => &[OP_PRECOMPILE, KERNEL_PRECOMPILE],
-            Self::Frame => &[JOURNAL, UNDO, FRAME, DISPATCH_FRAME, OP_CONTROL, OP_CALL, OP_CREATE, KERNEL_FRAME],
-            Self::Turn => &[KERNEL_TURN],
-            Self::Pack => &[KERNEL_PACK],
+            Self::Arithmetic => &[REGISTERS, DIVISION, DISPATCH_ARITHMETIC, OP_ARITHMETIC, KERNEL_ARITHMETIC],
+            Self::State => &[REGISTERS, JOURNAL, DISPATCH_STATE, OP_STORAGE, OP_ENVIRONMENT, KERNEL_STATE],
+            Self::Copy => &[REGISTERS, DISPATCH_COPY, OP_COPY, OP_LOG, KERNEL_COPY],
+            Self::Keccak => &[REGISTERS, JOURNAL, KECCAK_F, OP_KECCAK, KERNEL_KECCAK],
+            Self::Precompile => &[REGISTERS, OP_PRECOMPILE, KERNEL_PRECOMPILE],
+            Self::Frame => {
+                &[REGISTERS_CACHED, JOURNAL, UNDO, FRAME, DISPATCH_FRAME, OP_CONTROL, OP_CALL, OP_CREATE, KERNEL_FRAME]
+            }
+            Self::Turn => &[REGISTERS, KERNEL_TURN],
+            Self::Pack => &[REGISTERS, KERNEL_PACK],
         }
     }
 
