@@ -7,7 +7,8 @@
 use crate::mixer::{Mixer, same};
 use hashbrown::{HashMap, HashTable};
 use isolane_spec::{
-    AccountDiff, AccountInfo, Bytes, Fork, H160, H256, KECCAK_EMPTY, Log, SlotDiff, StateError, StateView, U256,
+    AccountDiff, AccountInfo, Bytes, Fork, H160, H256, KECCAK_EMPTY, Log, Message, SlotDiff, StateError, StateView,
+    U256,
 };
 
 /// The index of an account in its journal.
@@ -79,6 +80,7 @@ enum Undo {
 pub(crate) struct Checkpoint {
     undo: usize,
     logs: usize,
+    messages: usize,
     refund: i64,
 }
 
@@ -93,6 +95,7 @@ pub(crate) struct Journal {
     transient: HashMap<(AccountIndex, U256), U256>,
     undo: Vec<Undo>,
     pub logs: Vec<Log>,
+    pub messages: Vec<Message>,
     pub refund: i64,
     hasher: Mixer,
 }
@@ -109,6 +112,7 @@ impl Journal {
             transient: HashMap::new(),
             undo: Vec::new(),
             logs: Vec::new(),
+            messages: Vec::new(),
             refund: 0,
             hasher: Mixer::new(),
         }
@@ -133,16 +137,18 @@ impl Journal {
         }
         self.undo.clear();
         self.logs.clear();
+        self.messages.clear();
         self.refund = 0;
     }
 
     pub fn checkpoint(&self) -> Checkpoint {
-        Checkpoint { undo: self.undo.len(), logs: self.logs.len(), refund: self.refund }
+        Checkpoint { undo: self.undo.len(), logs: self.logs.len(), messages: self.messages.len(), refund: self.refund }
     }
 
     /// Undoes everything since the checkpoint.
     pub fn revert(&mut self, to: Checkpoint) {
         self.logs.truncate(to.logs);
+        self.messages.truncate(to.messages);
         self.refund = to.refund;
         // EIP-161's one exception: the touch of RIPEMD-160 outlives the frame that is undone.
         let mut kept = None;

@@ -327,6 +327,7 @@ impl Executor {
             output: if self.output.is_empty() { Bytes::new() } else { Bytes::copy_from_slice(&self.output) },
             created: ended.created,
             logs: std::mem::take(&mut journal.logs),
+            messages: std::mem::take(&mut journal.messages),
             diff: journal.finish(),
             steps: self.lane.steps,
         }

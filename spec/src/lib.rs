@@ -5,6 +5,7 @@ pub mod environment;
 pub mod fork;
 pub mod gas;
 pub mod lane;
+pub mod message;
 pub mod opcode;
 pub mod outcome;
 pub mod state;
@@ -16,6 +17,10 @@ pub use batch::{Backend, Batch, ExecutionError};
 pub use bytes::Bytes;
 pub use environment::{BlobSchedule, BlockContext, Budget, Environment, Order, Permissions, Rules, blob_base_fee};
 pub use fork::{Fork, UnsupportedFork};
+pub use message::{
+    Answer, AnswerStatus, Delivery, EXCHANGE_ADDRESS, EnvironmentId, Failure, Kind, Message, MessagePolicy, Messaging,
+    Peers, Query, Reader, Receipt, ReceiptStatus,
+};
 pub use outcome::{AccountDiff, AccountInfo, BudgetKind, Halt, KECCAK_EMPTY, Log, Outcome, Rule, SlotDiff, Status};
 pub use primitive_types::{H160, H256, U256};
 pub use state::{MemoryAccount, MemoryState, StateError, StateView};
