@@ -312,7 +312,7 @@ impl Executor {
         }
     }
 
-    fn outcome(&mut self, ended: &Ended, gas_used: u64, gas_refunded: u64) -> Outcome {
+    pub fn outcome(&mut self, ended: &Ended, gas_used: u64, gas_refunded: u64) -> Outcome {
         let journal = &mut self.lane.journal;
         Outcome {
             status: match ended.end {

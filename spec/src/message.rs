@@ -101,7 +101,7 @@ pub enum Failure {
     InboxFull,
     /// The message asks for more gas than the destination's inbox has in an epoch.
     GasAboveInbox,
-    /// It carries an asset, and the destination's state does not last (see [`MessagePolicy::assets`]).
+    /// It carries an asset, and the destination takes none (see [`MessagePolicy::assets`]).
     AssetsRefused,
     /// It was not delivered by the end of its last epoch.
     Timeout,
@@ -299,7 +299,7 @@ pub struct MessagePolicy {
     pub inbox_gas: u64,
     /// Gas that one read may use at its target.
     pub read_gas: u64,
-    /// Whether messages may bring assets in or take them out: only where the state lasts from epoch to epoch.
+    /// Whether messages may bring assets in or take them out. Refunds always come back.
     pub assets: bool,
 }
 
