@@ -5,7 +5,8 @@ import {EXCHANGE} from "./IExchange.sol";
 
 /// A ball that two environments play to each other, with some native asset under way.
 contract PingPong {
-    uint64 constant GAS = 300_000;
+    /// Gas of a hit. A ball is paid for with all hits that are to come.
+    uint64 constant GAS = 350_000;
 
     uint256 public hits;
     /// The environment and the account that the last ball came from.
@@ -39,6 +40,7 @@ contract PingPong {
 
     function play(bytes32 destination, address peer, uint256 rounds, uint256 gift) private returns (bytes32 id) {
         bytes memory data = abi.encodeCall(this.ball, (rounds));
-        return EXCHANGE.send{value: gift}(destination, peer, 0, gift, GAS, type(uint64).max, address(this), data);
+        uint64 gas = GAS * uint64(rounds + 1);
+        return EXCHANGE.send{value: gift}(destination, peer, 0, gift, gas, type(uint64).max, address(this), data);
     }
 }
