@@ -14,5 +14,7 @@ mod random_worlds;
 mod rng;
 #[path = "exchange/routing.rs"]
 mod routing;
+#[path = "exchange/watch.rs"]
+mod watch;
 #[path = "exchange/world.rs"]
 mod world;

@@ -256,14 +256,15 @@ fn books_that_do_not_close_breach() {
         let mut exchange = pair();
         carry(&mut exchange);
         let books = [("a", of_a), ("b", of_b)].map(|(id, holdings)| (name(id), Books { holdings, supply: None }));
-        exchange.barrier(&books.into()).map_err(|breach| *breach.problem).map(|report| report.assets)
+        exchange.barrier(&books.into()).map_err(|breach| breach.problem).map(|report| report.assets)
     };
     assert!(check(holdings(five, five, "a", zero, zero), Holdings::default()).is_ok());
     // Locked and owned by more than is needed: somebody gave it.
     assert!(check(holdings(U256::MAX, five, "a", zero, zero), Holdings::default()).is_ok());
-    let uncovered = Err(Problem::Uncovered { locked: five, native: five - 1 });
+    let uncovered = Err(Box::new(Problem::Uncovered { locked: five, native: five - 1 }));
     assert_eq!(check(holdings(five - 1, five, "a", zero, zero), Holdings::default()), uncovered);
-    let breach = |locked, abroad, claimable| Err(Problem::Conservation { locked, abroad, in_flight: five, claimable });
+    let breach =
+        |locked, abroad, claimable| Err(Box::new(Problem::Conservation { locked, abroad, in_flight: five, claimable }));
     assert_eq!(check(holdings(five, five - 1, "a", zero, zero), Holdings::default()), breach(five - 1, zero, zero));
     assert_eq!(
         check(holdings(five, five, "a", zero, zero), holdings(zero, zero, "a", one, zero)),
@@ -275,11 +276,11 @@ fn books_that_do_not_close_breach() {
     );
     assert_eq!(
         check(holdings(five, five, "a", zero, zero), holdings(zero, zero, "a", U256::MAX, zero)),
-        Err(Problem::Overflow)
+        Err(Box::new(Problem::Overflow))
     );
     assert_eq!(
         check(holdings(five, five, "a", zero, zero), holdings(zero, zero, "x", one, zero)),
-        Err(Problem::UnknownEnvironment)
+        Err(Box::new(Problem::UnknownEnvironment))
     );
 
     // A sum of balances that changes, and books that are missing.
