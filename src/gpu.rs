@@ -41,7 +41,7 @@ pub fn open(adapter: &Adapter, options: GpuOptions) -> Result<Gpu, OpenError> {
 /// Which backend executes transactions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum BackendKind {
-    /// A device that passes its self-test, else the reference.
+    /// A graphics device that passes its self-test, else the reference. Software devices are for tests: name them.
     Auto,
     /// The reference.
     #[default]
@@ -101,7 +101,14 @@ impl BackendArgs {
         if all.is_empty() {
             return Err(NoDevice::None);
         }
-        let chosen: Vec<&Adapter> = all.iter().filter(|adapter| self.is_chosen(adapter)).collect();
+        let software = self.backend == BackendKind::Gpu || self.adapter.is_some();
+        let chosen: Vec<&Adapter> = all
+            .iter()
+            .filter(|adapter| self.is_chosen(adapter) && (software || adapter.info().kind != "cpu"))
+            .collect();
+        if chosen.is_empty() && self.adapter.is_none() {
+            return Err(NoDevice::Unusable("there are only software devices".to_owned()));
+        }
         if chosen.is_empty() {
             let names: Vec<String> = all.iter().map(|a| format!("{} {:?}", a.info().index, a.info().name)).collect();
             let asked = self.adapter.clone().unwrap_or_default();
@@ -114,7 +121,12 @@ impl BackendArgs {
                 Ok(gpu) => return Ok(gpu),
                 Err(error) => {
                     // Writing to a String cannot fail.
-                    let _ = write!(reasons, "{}{}: {error}", if reasons.is_empty() { "" } else { "; " }, adapter.info().name);
+                    let _ = write!(
+                        reasons,
+                        "{}{}: {error}",
+                        if reasons.is_empty() { "" } else { "; " },
+                        adapter.info().name
+                    );
                 }
             }
         }

@@ -5,6 +5,7 @@ pub mod chain;
 pub mod cli;
 pub mod conformance;
 pub mod convert;
+pub mod exchange;
 pub mod fetch;
 pub mod gpu;
 pub mod load;
@@ -20,3 +21,8 @@ pub use isolane_spec as spec;
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+/// So is that of the exchange's page.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/exchange.md")]
+struct ExchangePage;

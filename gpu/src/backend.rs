@@ -20,8 +20,8 @@ use crate::transition::{
 };
 use isolane_spec::lane::status_of;
 use isolane_spec::{
-    AccountDiff, Backend, Batch, Environment, ExecutionError, H160, KECCAK_EMPTY, Order, Outcome,
-    StateView, Status, Transaction,
+    AccountDiff, Backend, Batch, Environment, ExecutionError, H160, KECCAK_EMPTY, Order, Outcome, StateView, Status,
+    Transaction,
 };
 use rayon::prelude::*;
 use std::collections::BTreeMap;
@@ -213,25 +213,15 @@ impl Backend for Gpu {
                         if item.ran.is_some() || item.escaped.is_some() || environment.is_restricted() {
                             return None;
                         }
-                        let start = transition::prepare(
-                            environment,
-                            &**state,
-                            item.transaction,
-                            *available,
-                            &*self.services,
-                        );
+                        let start =
+                            transition::prepare(environment, &**state, item.transaction, *available, &*self.services);
                         match start {
                             Ok(Prepared::Run(start)) if start.gas <= MOST_GAS => Some(start),
                             _ => None,
                         }
                     })
                     .collect();
-                jobs.extend(
-                    prepared
-                        .into_iter()
-                        .enumerate()
-                        .filter_map(|(item, start)| Some((place, item, start?))),
-                );
+                jobs.extend(prepared.into_iter().enumerate().filter_map(|(item, start)| Some((place, item, start?))));
             }
             if jobs.is_empty() {
                 break;
@@ -327,6 +317,9 @@ impl Gpu {
         if let Some(reason) = item.escaped.take() {
             return Some(self.escape(course, item.transaction, reason, statistics));
         }
+        if course.environment.is_restricted() {
+            return Some(self.escape(course, item.transaction, "restricted environment".to_owned(), statistics));
+        }
         let prepared = transition::prepare(
             course.environment,
             &*course.state,
@@ -337,9 +330,6 @@ impl Gpu {
         match prepared {
             Ok(Prepared::Run(start)) if start.gas > MOST_GAS => {
                 Some(self.escape(course, item.transaction, "gas".to_owned(), statistics))
-            }
-            Ok(Prepared::Run(_)) if course.environment.is_restricted() => {
-                Some(self.escape(course, item.transaction, "restricted environment".to_owned(), statistics))
             }
             Ok(Prepared::Run(_)) => None,
             Ok(Prepared::Done(outcome)) => {
@@ -391,7 +381,13 @@ impl Gpu {
                 Some(run) => runs[run as usize].complete,
                 None => send_ahead(course.environment, key, inner, tables),
             };
-            runs.push(RunEnvironment { rules: course.environment.clone(), state: course.state.clone(), key, complete, seen: 0 });
+            runs.push(RunEnvironment {
+                rules: course.environment.clone(),
+                state: course.state.clone(),
+                key,
+                complete,
+                seen: 0,
+            });
             known.push((pointer, key));
         }
         runs
@@ -609,11 +605,7 @@ fn ended(end: EndReport) -> Option<Ended> {
             touched: account.touched,
             destroyed: account.destroyed,
             code: account.code,
-            slots: account
-                .slots
-                .into_iter()
-                .map(|(key, original, value)| FinalSlot { key, original, value })
-                .collect(),
+            slots: account.slots.into_iter().map(|(key, original, value)| FinalSlot { key, original, value }).collect(),
         })
         .collect();
     Some(Ended {

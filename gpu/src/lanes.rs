@@ -287,9 +287,7 @@ impl Host<'_> {
             let services = self.services;
             let done: Vec<(u32, Vec<u32>)> = precompiles
                 .into_par_iter()
-                .map(|(lane, fork, address, gas, input)| {
-                    (lane, precompile_words(services, fork, address, gas, &input))
-                })
+                .map(|(lane, fork, address, gas, input)| (lane, precompile_words(services, fork, address, gas, &input)))
                 .collect();
             for (lane, words) in done {
                 let at = pool.put(&words);
@@ -514,7 +512,15 @@ mod tests {
     const CONTRACT: H160 = H160([2; 20]);
 
     fn start(code: &[u8], creates: bool) -> LaneStart {
-        let seed = |address, info| Seed { address, info, exists: true, warm: true, touched: false, created: false, code: None };
+        let seed = |address, info| Seed {
+            address,
+            info,
+            exists: true,
+            warm: true,
+            touched: false,
+            created: false,
+            code: None,
+        };
         let rich = AccountInfo { balance: 1_000_000.into(), nonce: 1, ..AccountInfo::default() };
         let hash = H256::from_low_u64_be(code.iter().fold(7, |hash, byte| (hash * 31 + u64::from(*byte)) % 1_000_003));
         let contract = AccountInfo { nonce: 1, code_hash: hash, ..AccountInfo::default() };
@@ -549,8 +555,7 @@ mod tests {
         let rules = Environment::new("test", Rules::new(Fork::Prague, 1), block, state.clone());
         let environments = [RunEnvironment { rules, state, key: 0, complete: false, seen: 0 }];
         let (mut codes, mut tables) = (CodeStore::new(), StateTables::new());
-        let mut host =
-            Host { kernels: &mut kernels, codes: &mut codes, tables: &mut tables, services: &NoServices };
+        let mut host = Host { kernels: &mut kernels, codes: &mut codes, tables: &mut tables, services: &NoServices };
         let limits = RunLimits { lanes: 64, steps: 256, rounds: 4, outbox_words: 1 << 20 };
         let jobs: Vec<&LaneStart> = jobs.iter().collect();
         Some(host.run(&CLASSES[1], &environments, &jobs, limits).expect("a run"))
@@ -558,7 +563,8 @@ mod tests {
 
     #[test]
     fn lanes_run_programs() {
-        let word = |byte: u8| [vec![op::PUSH1, 0, op::MSTORE, op::PUSH1, 32, op::PUSH1, 0, op::RETURN], vec![byte]].concat();
+        let word =
+            |byte: u8| [vec![op::PUSH1, 0, op::MSTORE, op::PUSH1, 32, op::PUSH1, 0, op::RETURN], vec![byte]].concat();
         let programs = [
             [vec![op::PUSH1, 2, op::PUSH1, 40, op::ADD], word(0)].concat(),
             [vec![op::PUSH1, 7, op::PUSH1, 100, op::DIV], word(0)].concat(),
@@ -582,7 +588,9 @@ mod tests {
         assert_eq!(output(2), 7.into());
         let hash = "e8e77626586f73b955364c7b4bbf0bb7f7685ebd40e852b164633a4acbd3244c";
         assert_eq!(output(3), U256::from_str_radix(hash, 16).expect("a number"));
-        assert!(matches!(&ends[4], LaneEnd::Ended(end) if status_of(end.status) == Some(Status::Halt(Halt::InvalidJump))));
+        assert!(
+            matches!(&ends[4], LaneEnd::Ended(end) if status_of(end.status) == Some(Status::Halt(Halt::InvalidJump)))
+        );
         assert_eq!(output(5), U256::from(0x01_0203_0405u64) << 216);
         assert_eq!(output(6), U256::zero());
         for i in 0..3 {

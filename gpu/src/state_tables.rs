@@ -3,9 +3,7 @@
 
 use crate::lanes::account_words;
 use crate::pack::{address_limbs, limbs};
-use isolane_spec::layout::{
-    BLOCK_HASHES, NO_CODE, UNKNOWN_CODE, account, account_flag, base_account, base_slot, mix,
-};
+use isolane_spec::layout::{BLOCK_HASHES, NO_CODE, UNKNOWN_CODE, account, account_flag, base_account, base_slot, mix};
 use isolane_spec::{AccountInfo, H160, KECCAK_EMPTY, U256};
 use std::ops::Range;
 

@@ -212,8 +212,9 @@ fn layouts() -> String {
 /// The switch of a kernel: it gives every opcode of its queue to the function of its name. Opcodes that differ only by a
 /// number share a function and pass the number on.
 fn dispatch(queue: u32) -> String {
-    let mut text =
-        String::from("// Nothing happens where the byte is no opcode of this kernel.\nfn dispatch(opcode: u32) {\n    switch opcode {\n");
+    let mut text = String::from(
+        "// Nothing happens where the byte is no opcode of this kernel.\nfn dispatch(opcode: u32) {\n    switch opcode {\n",
+    );
     let numbered = [("PUSH", 1, 32), ("DUP", 1, 16), ("SWAP", 1, 16), ("LOG", 0, 4)];
     for row in OPCODES.iter().filter(|row| queue_of(row.byte) == queue) {
         let group = numbered.iter().find_map(|(stem, first, last)| {

@@ -1,7 +1,7 @@
 //! State tests.
 
-use super::machine::with_machine;
 use super::batch::Pending;
+use super::machine::with_machine;
 use super::runner::Place;
 use super::{Difference, Differences, Verdict, is_expected};
 use crate::block::{
@@ -147,10 +147,8 @@ fn run_case(
 ) -> Result<Verdict, JsonError> {
     let PreparedCase { environment, transaction, differences, refused } =
         prepare_case(name, test, fork, case, view, sender)?;
-    let available = Available {
-        gas: environment.block.gas_limit,
-        blob_gas: environment.rules.blob_schedule.max * GAS_PER_BLOB,
-    };
+    let available =
+        Available { gas: environment.block.gas_limit, blob_gas: environment.rules.blob_schedule.max * GAS_PER_BLOB };
     let outcome = with_machine(environment, |machine| match tracing {
         Some(tracing) => traced(machine, test, &transaction, available, tracing),
         None => machine.transact(&transaction, available),

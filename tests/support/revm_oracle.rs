@@ -374,6 +374,7 @@ impl RevmOracle {
             output: output.0,
             created,
             logs,
+            messages: Vec::new(),
             diff,
             steps: 0,
         };

@@ -164,6 +164,7 @@ pub fn finish(start: &Start, ended: Ended, state: &dyn StateView) -> Result<Outc
         created: created.then_some(start.target),
         logs: if success { ended.logs } else { Vec::new() },
         diff: ledger.diff(terms.fork),
+        messages: Vec::new(),
         steps: ended.steps,
     })
 }
