@@ -2,10 +2,11 @@
 
 use crate::execution::Executor;
 use crate::observer::Observer;
+use crate::validation::GAS_PER_BLOB;
 use crate::watch::Watcher;
 use isolane_spec::{
     AccountDiff, AccountInfo, Answer, Bytes, Delivery, Environment, ExecutionError, H160, H256, KECCAK_EMPTY, Outcome,
-    Query, Reads, Transaction, U256,
+    Query, Reads, Status, Transaction, U256,
 };
 
 /// Gas that is left in the block; a transaction that asks for more is rejected.
@@ -15,6 +16,31 @@ pub struct Available {
     pub gas: u64,
     /// Blob gas (EIP-4844).
     pub blob_gas: u64,
+}
+
+impl Available {
+    /// All that the environment's block has.
+    #[must_use]
+    pub fn of(environment: &Environment) -> Self {
+        Self {
+            gas: environment.block.gas_limit,
+            blob_gas: environment.rules.blob_schedule.max.saturating_mul(GAS_PER_BLOB),
+        }
+    }
+
+    /// What a transaction that came to this leaves.
+    #[must_use]
+    pub fn after(self, result: &Result<Outcome, ExecutionError>, transaction: &Transaction) -> Self {
+        let Ok(outcome) = result else { return self };
+        let blobs = match outcome.status {
+            Status::Rejected(_) => 0,
+            _ => transaction.blob_versioned_hashes.len() as u64,
+        };
+        Self {
+            gas: self.gas.saturating_sub(outcome.gas_used),
+            blob_gas: self.blob_gas.saturating_sub(blobs * GAS_PER_BLOB),
+        }
+    }
 }
 
 /// Executes the transactions of one environment one after another. Each call sees what the calls before it wrote; the

@@ -1,6 +1,6 @@
 //! Every kernel is valid WGSL within WebGPU's limits, and lane memory is touched in one place only.
 
-use isolane_shaders::{Kernel, PARTS};
+use isolane_shaders::Kernel;
 use naga::valid::{Capabilities, ValidationFlags, Validator};
 
 fn module(kernel: Kernel) -> naga::Module {

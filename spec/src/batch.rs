@@ -25,6 +25,8 @@ pub enum ExecutionError {
     Panic(String),
     /// The transaction names an environment that the batch does not have.
     NoEnvironment(u32),
+    /// The backend does not implement what this transaction needs, and says so instead of guessing.
+    Unsupported(String),
     /// A delivery that the environment cannot take: the exchange and it disagree.
     Undeliverable(String),
     /// A delivery that the destination had before.
@@ -48,6 +50,7 @@ impl fmt::Display for ExecutionError {
                 write!(f, "message {nonce} from {source} was delivered before: expected {next} or later")
             }
             Self::NoEnvironment(index) => write!(f, "the batch has no environment {index}"),
+            Self::Unsupported(what) => write!(f, "unsupported: {what}"),
         }
     }
 }

@@ -15,6 +15,7 @@ mod transaction;
 
 pub use list::Selection;
 pub use runner::{Options, SharedBackend, Stopped, run};
+pub use state::address_of;
 
 use crate::load::archive::ArchiveError;
 use crate::load::fixtures::Kind;

@@ -8,7 +8,7 @@ use crate::block::{
     BlockObserver as _, Bloom, GAS_PER_BLOB, PostTransaction, Receipt, logs_hash, transaction_exception_names,
 };
 use crate::convert::{from_address, keccak, to_address, to_word};
-use crate::load::fixtures::state_test::{StateTest, StateTestCase};
+use crate::load::fixtures::state_test::{StateTest, StateTestCase, StateTestView};
 use crate::load::fixtures::{ExpectedReceipt, Test};
 use crate::load::json::JsonError;
 use crate::load::transaction::{SignedTransaction, decode_transaction};
@@ -18,8 +18,8 @@ use alloy_eips::eip7702::{self, SignedAuthorization};
 use alloy_primitives::BloomInput;
 use isolane_cpu::{Available, Machine};
 use isolane_spec::{
-    AccountInfo, Authorization, Bytes, Environment, ExecutionError, Fork, H160, H256, Log, MemoryAccount, MemoryState,
-    Outcome, StateError, StateView, Status, Transaction, TransactionType, U256,
+    Authorization, Bytes, Environment, ExecutionError, Fork, H160, H256, Log, MemoryAccount, MemoryState, Outcome,
+    StateView, Status, Transaction, TransactionType,
 };
 use rayon::prelude::*;
 use secp256k1::{PublicKey, SECP256K1, SecretKey};
@@ -30,7 +30,7 @@ pub(super) fn run(test: &Test<'_, '_>, place: Place<'_>) {
         Ok(read) => read,
         Err(error) => return place.malformed(&test.name, &error),
     };
-    let view: Arc<dyn StateView> = Arc::new(Formula(read.pre.clone()));
+    let view: Arc<dyn StateView> = Arc::new(StateTestView(read.pre.clone()));
     let sender = sender(&read);
     let cases: Vec<_> = read.post.iter().flat_map(|(fork, cases)| cases.iter().map(move |case| (fork, case))).collect();
     if cases.is_empty() {
@@ -87,37 +87,8 @@ fn deferred(
     }
 }
 
-/// The pre-state; BLOCKHASH is a formula in state tests.
-struct Formula(Arc<MemoryState>);
-
-impl StateView for Formula {
-    fn memory(&self) -> Option<&MemoryState> {
-        Some(&self.0)
-    }
-
-    fn account(&self, address: &H160) -> Result<Option<AccountInfo>, StateError> {
-        self.0.account(address)
-    }
-
-    fn storage(&self, address: &H160, key: &U256) -> Result<U256, StateError> {
-        self.0.storage(address, key)
-    }
-
-    fn has_storage(&self, address: &H160) -> Result<bool, StateError> {
-        self.0.has_storage(address)
-    }
-
-    fn code(&self, code_hash: &H256) -> Result<Bytes, StateError> {
-        self.0.code(code_hash)
-    }
-
-    fn block_hash(&self, number: u64) -> Result<H256, StateError> {
-        Ok(keccak(number.to_string()))
-    }
-}
-
 /// The address of a secret key; `None` where it is zero or not below the curve's order.
-pub(super) fn address_of(secret_key: H256) -> Option<H160> {
+pub fn address_of(secret_key: H256) -> Option<H160> {
     let key = SecretKey::from_byte_array(secret_key.0).ok()?;
     let public = PublicKey::from_secret_key(SECP256K1, &key).serialize_uncompressed();
     let hash = keccak(public.get(1..)?);
