@@ -67,7 +67,11 @@ fn check_explained(report: &Report, defect: fn(&mut Outcome), most_code: usize) 
     let explained: &Explained = report.explained.first().expect("an explained difference");
     let small = &explained.minimised;
     assert!(!explained.differences.is_empty());
-    assert!(small.transactions.len() == 1 && code_size(small) <= most_code, "not small: {small:?}");
+    assert!(
+        small.transactions.len() == 1 && code_size(small) <= most_code,
+        "not small: {:#}",
+        explained.state_test.clone().unwrap_or_default()
+    );
     let folder = tempfile::tempdir().expect("a folder");
     let written = report::save(folder.path(), report).expect("written");
     let test = written.iter().find(|path| path.extension().is_some_and(|e| e == "json")).expect("a state test");

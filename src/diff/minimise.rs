@@ -1,15 +1,15 @@
 //! Shrinks a case while a difference stays.
 
 use super::case::Case;
-use super::code::{Instruction, instructions};
+use super::code::instructions;
 use crate::convert::keccak;
 use isolane_cpu::{Available, Machine};
-use isolane_spec::opcode::op;
-use isolane_spec::{Bytes, H160, KECCAK_EMPTY, MemoryState, TransactionType, U256};
+use isolane_spec::opcode::{Opcode, op};
+use isolane_spec::{Bytes, Fork, H160, KECCAK_EMPTY, MemoryState, TransactionType, U256};
 use std::sync::Arc;
 
 /// Executions that shrinking may take.
-const MAX_TRIES: usize = 6000;
+const MAX_TRIES: usize = 20_000;
 
 /// The smallest case found for which `differs` still holds.
 #[must_use]
@@ -180,9 +180,7 @@ impl<F: FnMut(&Case) -> bool> Shrinker<F> {
                 if first >= count {
                     break;
                 }
-                let deleted = delete(&code, first, run, true);
-                let plain = delete(&code, first, run, false);
-                if !(self.attempt(|case| set(case, deleted)) || self.attempt(|case| set(case, plain))) {
+                if !self.attempt(|case| set(case, replaced(&code, first, run, &[]))) {
                     first += run;
                 }
             }
@@ -191,9 +189,23 @@ impl<F: FnMut(&Case) -> bool> Shrinker<F> {
             }
             run = run.div_ceil(2).min(run - 1);
         }
+        // Without its effect first: an instruction that only moves the stack goes away with another one later.
+        let fork = self.case.rules.fork;
+        let mut index = 0;
+        loop {
+            let Some(code) = get(&self.case) else { return };
+            let Some(instruction) = instructions(&code).get(index).copied() else { break };
+            if let Some(neutral) = neutral(instruction.byte, fork) {
+                self.attempt(|case| set(case, replaced(&code, index, 1, &neutral)));
+            }
+            index += 1;
+        }
         let Some(code) = get(&self.case) else { return };
         for index in 0..instructions(&code).len() {
             let Some(code) = get(&self.case) else { return };
+            if self.attempt(|case| set(case, stopped(&code, index, 1))) {
+                continue;
+            }
             for plainer in plainer(&code, index) {
                 if self.attempt(|case| set(case, plainer)) {
                     break;
@@ -297,31 +309,32 @@ fn set_code(case: &mut Case, address: H160, code: Bytes) {
     }
 }
 
-/// Where the offset of an instruction goes when those in `gone` are deleted.
-fn moved(offset: usize, list: &[Instruction], gone: std::ops::Range<usize>) -> usize {
-    let deleted: usize = list.get(gone).unwrap_or_default().iter().filter(|i| i.at < offset).map(|i| i.len).sum();
-    offset - deleted
-}
-
-/// The code without these instructions. PUSHes of places in the code follow them; with `follow` unset, no jump is
-/// touched and the instructions become STOPs instead, so that everything else stays where it is.
-fn delete(code: &Bytes, first: usize, count: usize, follow: bool) -> Bytes {
+/// The code with `count` instructions from `first` on replaced. PUSHes of places in the code follow them.
+fn replaced(code: &Bytes, first: usize, count: usize, by: &[u8]) -> Bytes {
     let list = instructions(code);
-    let gone = first..(first + count).min(list.len());
+    let end_of = |index: usize| list.get(index).map_or(code.len(), |instruction| instruction.at);
+    let (start, end) = (end_of(first), end_of(first.saturating_add(count)));
+    let moved = |offset: usize| match offset {
+        _ if offset <= start => offset,
+        _ if offset < end => start,
+        _ => offset - end + start + by.len(),
+    };
     let mut new = Vec::with_capacity(code.len());
-    for (index, instruction) in list.iter().enumerate() {
-        let bytes = &code[instruction.at..instruction.at + instruction.len];
-        if gone.contains(&index) {
-            if !follow {
-                new.extend(std::iter::repeat_n(op::STOP, instruction.len));
-            }
+    for instruction in &list {
+        if instruction.at == start {
+            new.extend_from_slice(by);
+        }
+        if (start..end).contains(&instruction.at) {
             continue;
         }
-        let two = instruction.byte == op::PUSH1 + 1 && instruction.len == 3;
-        let target = if two { usize::from(u16::from_be_bytes([bytes[1], bytes[2]])) } else { usize::MAX };
-        if follow && target <= code.len() {
-            let [high, low] = (moved(target, &list, gone.clone()) as u16).to_be_bytes();
-            new.extend([instruction.byte, high, low]);
+        let bytes = &code[instruction.at..instruction.at + instruction.len];
+        let target = match *bytes {
+            [op::PUSH2, high, low] => usize::from(u16::from_be_bytes([high, low])),
+            _ => usize::MAX,
+        };
+        if target <= code.len() {
+            let [high, low] = (moved(target) as u16).to_be_bytes();
+            new.extend([op::PUSH2, high, low]);
         } else {
             new.extend_from_slice(bytes);
         }
@@ -329,11 +342,38 @@ fn delete(code: &Bytes, first: usize, count: usize, follow: bool) -> Bytes {
     new.into()
 }
 
+/// The code with these instructions as STOPs, so that everything else stays where it is.
+fn stopped(code: &Bytes, first: usize, count: usize) -> Bytes {
+    let mut new = code.to_vec();
+    for instruction in instructions(code).iter().skip(first).take(count) {
+        new[instruction.at..instruction.at + instruction.len].fill(op::STOP);
+    }
+    new.into()
+}
+
+/// Instructions that do to the stack what this one does, and nothing else.
+fn neutral(byte: u8, fork: Fork) -> Option<Vec<u8>> {
+    let row = Opcode::of(byte, fork)?;
+    let kept = matches!(byte, op::POP | op::PUSH0 | op::STOP | op::JUMPDEST | op::JUMP | op::RETURN | op::REVERT);
+    if kept || (op::PUSH1..=op::PUSH32).contains(&byte) {
+        return None;
+    }
+    let (pops, pushes) = match byte {
+        op::DUP1..=op::DUP16 => (0, 1),
+        op::SWAP1..=op::SWAP16 => (0, 0),
+        _ => (row.pops, row.pushes),
+    };
+    let zero: &[u8] = if fork >= Fork::Shanghai { &[op::PUSH0] } else { &[op::PUSH1, 0] };
+    let mut code = vec![op::POP; pops.into()];
+    (0..pushes).for_each(|_| code.extend_from_slice(zero));
+    Some(code)
+}
+
 /// The code with one instruction made plain: a smaller constant, or an opcode that does less.
 fn plainer(code: &Bytes, index: usize) -> Vec<Bytes> {
     let list = instructions(code);
     let Some(instruction) = list.get(index) else { return Vec::new() };
-    let replaced = |bytes: &[u8]| {
+    let with = |bytes: &[u8]| {
         let mut new = code[..instruction.at].to_vec();
         new.extend_from_slice(bytes);
         new.extend_from_slice(&code[instruction.at + instruction.len..]);
@@ -349,11 +389,11 @@ fn plainer(code: &Bytes, index: usize) -> Vec<Bytes> {
             if now == data {
                 break;
             }
-            plain.push(replaced(&[&[instruction.byte], data.as_slice()].concat()));
+            plain.push(with(&[&[instruction.byte], data.as_slice()].concat()));
         }
         plain
     } else if !matches!(instruction.byte, op::POP | op::STOP | op::JUMPDEST | op::PUSH0) {
-        [op::POP, op::PUSH0, op::STOP].iter().map(|byte| replaced(&[*byte])).collect()
+        [op::POP, op::PUSH0, op::STOP].iter().map(|byte| with(&[*byte])).collect()
     } else {
         Vec::new()
     }
@@ -363,7 +403,6 @@ fn plainer(code: &Bytes, index: usize) -> Vec<Bytes> {
 mod tests {
     use super::*;
     use crate::diff::code::Code;
-    use isolane_spec::Fork;
 
     #[test]
     fn jumps_follow_what_is_deleted() {
@@ -372,8 +411,9 @@ mod tests {
         code.push(7.into()).op(op::POP).push_label(label).op(op::JUMP).op(op::INVALID).place(label).op(op::GAS);
         let code = code.finish();
         assert_eq!(hex::encode(&code), "600750610008 56fe5b5a".replace(' ', ""));
-        assert_eq!(hex::encode(delete(&code, 0, 2, true)), "61000556fe5b5a");
-        assert_eq!(hex::encode(delete(&code, 0, 2, false)), "00000061000856fe5b5a");
-        assert_eq!(hex::encode(delete(&code, 4, 1, true)), "600750610007565b5a");
+        assert_eq!(hex::encode(replaced(&code, 0, 2, &[])), "61000556fe5b5a");
+        assert_eq!(hex::encode(stopped(&code, 0, 2)), "00000061000856fe5b5a");
+        assert_eq!(hex::encode(replaced(&code, 0, 1, &[op::GAS, op::GAS])), "5a5a50610008 56fe5b5a".replace(' ', ""));
+        assert_eq!(hex::encode(replaced(&code, 4, 1, &[])), "600750610007565b5a");
     }
 }
