@@ -80,7 +80,7 @@ fn check_explained(report: &Report, defect: fn(&mut Outcome), most_code: usize) 
     let exit = isolane::cli::run([Path::new("isolane"), Path::new("test"), test, Path::new("-q")]);
     assert_eq!(exit, isolane::cli::Exit::Match, "{}", std::fs::read_to_string(test).expect("text"));
     let mut cases = Vec::new();
-    load::state_tests(&[test.clone()], |found| cases.extend(found)).expect("a state test");
+    load::state_tests(std::slice::from_ref(test), |found| cases.extend(found)).expect("a state test");
     assert_eq!(cases.len(), 1);
     let candidates = [Candidate::exact(Reference), Candidate::exact(Wrong(defect))];
     let (_, findings, _) = run::compare(&candidates, &cases);

@@ -100,3 +100,41 @@ fn state_tests_of_the_named_folder_agree() {
         None => println!("ISOLANE_FIXTURES_GPU is not set: only what is bundled is compared"),
     }
 }
+
+/// The bundled state tests of two forks, with the outcomes of the reference.
+fn mixed() -> (Vec<String>, Batch) {
+    let (mut names, mut batch) = (Vec::new(), Batch::default());
+    cases(&Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/state"), |name, environment, transaction| {
+        if names.len() < 600 {
+            names.push(name);
+            batch.transactions.push((batch.environments.len() as u32, transaction));
+            batch.environments.push(environment);
+        }
+    });
+    (names, batch)
+}
+
+/// Neither the order of lanes, nor how many there are, nor the size of workgroups, nor the steps of a dispatch shows.
+#[test]
+fn no_choice_changes_an_outcome() {
+    let (names, batch) = mixed();
+    let base = GpuOptions::default();
+    let choices = [
+        GpuOptions { lanes: 7, ..base },
+        GpuOptions { workgroup: 32, steps: 17, rounds: 1, ..base },
+        GpuOptions { lanes: 200, workgroup: 128, steps: 100_000, ..base },
+    ];
+    for options in choices {
+        let Some(gpu) = open(options) else { return };
+        assert_eq!(compare(&gpu, &names, &batch), 0, "{options:?}");
+    }
+    let Some(gpu) = open(base) else { return };
+    let mut reversed = Batch::default();
+    for (index, (environment, transaction)) in batch.transactions.iter().rev().enumerate() {
+        reversed.environments.push(batch.environments[*environment as usize].clone());
+        reversed.transactions.push((index as u32, transaction.clone()));
+    }
+    let mut got = gpu.execute(&reversed);
+    got.reverse();
+    assert_eq!(got, Reference.execute(&batch), "in the other order");
+}

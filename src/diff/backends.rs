@@ -16,13 +16,13 @@ pub struct Candidate {
 impl Candidate {
     /// A backend of isolane's: equal to the last bit.
     #[must_use]
-    pub fn exact(backend: impl Backend + Send + Sync + 'static) -> Self {
+    pub fn exact(backend: impl Backend + Send + 'static) -> Self {
         Self { backend: Box::new(backend), exactness: Exactness::Everything }
     }
 
     /// An independent implementation.
     #[must_use]
-    pub fn oracle(backend: impl Backend + Send + Sync + 'static) -> Self {
+    pub fn oracle(backend: impl Backend + Send + 'static) -> Self {
         Self { backend: Box::new(backend), exactness: Exactness::Reasons }
     }
 

@@ -214,7 +214,7 @@ impl Run<'_> {
             let range = position..position + case.transactions.len();
             position = range.end;
             // A whole round of forks at a time, so that all are watched.
-            if (index as u64 / 32) % every == 0 {
+            if (index as u64 / 32).is_multiple_of(every) {
                 chosen.push((case, results.get(range).unwrap_or_default()));
             }
         }

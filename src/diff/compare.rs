@@ -239,7 +239,8 @@ mod tests {
 
     #[test]
     fn every_field_is_compared() {
-        let changes: [(&str, fn(&mut Outcome)); 13] = [
+        type Change = (&'static str, fn(&mut Outcome));
+        let changes: [Change; 13] = [
             ("status", |o| o.status = Status::Revert),
             ("gas_used", |o| o.gas_used += 1),
             ("gas_refunded", |o| o.gas_refunded += 1),

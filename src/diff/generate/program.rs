@@ -379,7 +379,7 @@ impl<'a> Writer<'a> {
                 let byte = self.random.pick(&[op::DUPN, op::SWAPN, op::EXCHANGE]);
                 self.op(byte);
                 self.code.op(immediate);
-                if byte == op::EXCHANGE && immediate >= 0x52 && immediate < 0x80 {
+                if byte == op::EXCHANGE && (0x52..0x80).contains(&immediate) {
                     // No immediate at all: what follows is an instruction, and the stack is anyone's guess.
                     self.height = self.base;
                 }
