@@ -164,7 +164,6 @@ impl Kernels {
             let commands = encoder.finish();
             self.device.close(scopes)?;
             self.device.submit_and_read(commands, &self.counters, 128, COMPILE_DEADLINE)?;
-            eprintln!("{} {:?}", kernel.name(), start.elapsed());
             times.push((kernel.name(), start.elapsed()));
         }
         Ok(times)

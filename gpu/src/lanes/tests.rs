@@ -96,9 +96,4 @@ fn lanes_run_programs() {
     assert!(matches!(&ends[4], LaneEnd::Ended(end) if status_of(end.status) == Some(Status::Halt(Halt::InvalidJump))));
     assert_eq!(output(5), U256::from(0x01_0203_0405u64) << 216);
     assert_eq!(output(6), U256::zero());
-    for i in 0..3 {
-        if let LaneEnd::Ended(end) = &ends[i] {
-            println!("{i}: gas {} steps {}", end.gas, end.steps);
-        }
-    }
 }
