@@ -5,7 +5,10 @@ pub mod chain;
 pub mod cli;
 pub mod conformance;
 pub mod convert;
+pub mod diff;
+pub mod exchange;
 pub mod fetch;
+pub mod gpu;
 pub mod load;
 pub mod replay;
 pub mod report;
@@ -24,3 +27,8 @@ struct Readme;
 #[cfg(doctest)]
 #[doc = include_str!("../docs/traces.md")]
 struct Traces;
+
+/// So is that of the exchange's page.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/exchange.md")]
+struct ExchangePage;

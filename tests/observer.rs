@@ -8,8 +8,6 @@ mod peer;
 #[path = "observer/steps.rs"]
 mod steps;
 #[allow(dead_code, reason = "the oracle's outcomes are compared elsewhere")]
-mod support;
-
 use cases::{Asked, Case, Recorder};
 use isolane::cpu::Machine;
 use isolane::cpu::observer::{Enter, Exit, Observer, Step, StepEnd};

@@ -5,14 +5,14 @@
 mod blocks;
 #[path = "oracle/state_tests.rs"]
 mod state_tests;
-mod support;
 #[path = "oracle/tally.rs"]
 mod tally;
 
 use isolane::cpu::{Available, Machine};
+use isolane::diff::compare::Exactness;
+use isolane::diff::oracle::Oracle;
 use isolane::load::workload::{self, Workload};
 use std::path::{Path, PathBuf};
-use support::revm_oracle::{Reasons, RevmOracle};
 use tally::Tally;
 
 fn bundled(folder: &str) -> PathBuf {
@@ -41,11 +41,11 @@ fn compare_workloads(folder: &Path) -> Tally {
             let place = format!("{}: transaction {index}", workload.name);
             machine.rewind();
             let outcome = machine.transact(transaction, available);
-            let judged = RevmOracle::new(&environment).and_then(|mut oracle| oracle.transact(transaction, available));
+            let judged = Oracle::new(&environment).and_then(|mut oracle| oracle.transact(transaction, available));
             if outcome.as_ref().is_ok_and(|outcome| !outcome.status.is_success()) {
                 tally.differ(&place, vec![format!("expected success, got {outcome:?}")]);
             }
-            tally.compare(&place, outcome, judged, Reasons::Compared);
+            tally.compare(&place, outcome, judged, Exactness::Reasons);
         }
     }
     tally

@@ -19,10 +19,8 @@ fn lines(text: &[u8]) -> Vec<Value> {
 
 /// The bundled block with the most transactions.
 fn block() -> PathBuf {
-    let folder = bundled("blocks/anvil");
-    let packs = std::fs::read_dir(&folder).expect("packs").map(|entry| entry.expect("an entry").path());
-    let packs = packs.filter(|path| path.to_string_lossy().ends_with(".json.zst"));
-    packs.max_by_key(|path| std::fs::metadata(path).expect("a file").len()).expect("a pack")
+    let packs = isolane::replay::find(&[bundled("blocks")]).expect("packs").packs;
+    packs.into_iter().max_by_key(|path| std::fs::metadata(path).expect("a file").len()).expect("a pack")
 }
 
 #[test]

@@ -3,12 +3,10 @@
 pub mod facts;
 pub mod peer;
 
-#[path = "../../tests/support/mod.rs"]
-pub mod oracle;
-
 use isolane::cpu::{Available, Machine};
+use isolane::diff::compare::{Exactness, differences};
+use isolane::diff::oracle::Oracle;
 use isolane::load::workload::{self, Workload};
-use oracle::revm_oracle::{Reasons, RevmOracle};
 use serde::Serialize;
 use std::error::Error;
 use std::hint::black_box;
@@ -82,13 +80,13 @@ pub fn verify(workload: &Workload) -> Result<u64, Box<dyn Error>> {
     for (index, transaction) in workload.transactions.iter().enumerate() {
         machine.rewind();
         let outcome = machine.transact(transaction, UNLIMITED)?;
-        let judgement = RevmOracle::new(&environment)?.transact(transaction, UNLIMITED)?;
-        let differences = judgement.differences(&outcome, Reasons::Compared);
+        let judged = Oracle::new(&environment)?.transact(transaction, UNLIMITED)?;
+        let differences = differences(&outcome, &judged, Exactness::Reasons);
         if !differences.is_empty() {
             return Err(format!(
                 "{}: transaction {index} differs from revm, nothing was timed: {}",
                 workload.name,
-                differences.join("; ")
+                differences.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
             )
             .into());
         }

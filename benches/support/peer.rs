@@ -2,9 +2,9 @@
 //! and revm's own hash maps; transactions prepared outside the measured time.
 
 use super::Totals;
-use super::oracle::convert;
+use isolane::diff::oracle::convert;
 use isolane::load::workload::Workload;
-use isolane::spec::Environment;
+use isolane::spec::{Environment, Fork};
 use revm::bytecode::Bytecode;
 use revm::context::TxEnv;
 use revm::context::result::ExecutionResult;
@@ -29,8 +29,12 @@ pub struct PeerState {
 
 impl PeerState {
     pub fn new(workload: &Workload) -> Self {
-        let codes: B256Map<Bytecode> =
-            workload.state.codes.iter().map(|(hash, code)| (convert::hash(*hash), convert::bytecode(code))).collect();
+        let codes: B256Map<Bytecode> = workload
+            .state
+            .codes
+            .iter()
+            .map(|(hash, code)| (convert::hash(*hash), convert::bytecode(code, Fork::Cancun)))
+            .collect();
         let accounts = workload
             .state
             .accounts

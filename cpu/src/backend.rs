@@ -1,7 +1,6 @@
 //! [`Reference`]: the backend that every other one is compared with.
 
 use crate::machine::{Available, Machine};
-use crate::validation::GAS_PER_BLOB;
 use isolane_spec::{Backend, Batch, Environment, ExecutionError, Order, Outcome, Transaction};
 use rayon::prelude::*;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -35,10 +34,15 @@ impl Backend for Reference {
             .environments
             .par_iter()
             .zip(&lanes)
-            .map(|(environment, lanes)| match environment.order {
-                Order::Sequential => sequential(environment, lanes),
-                Order::Independent => independent(environment, lanes),
-            })
+            // Each run of environments has a machine of its own, whose buffers have to be worth it.
+            .with_min_len(16)
+            .map_init(
+                || None,
+                |kept, (environment, lanes)| match environment.order {
+                    Order::Sequential => sequential(kept, environment, lanes),
+                    Order::Independent => independent(environment, lanes),
+                },
+            )
             .collect();
         for (index, result) in done.into_iter().flatten() {
             results[index] = result;
@@ -47,43 +51,40 @@ impl Backend for Reference {
     }
 }
 
-/// What is left of the block's gas, as a transaction sees it.
-fn block_limits(environment: &Environment) -> Available {
-    Available {
-        gas: environment.block.gas_limit,
-        blob_gas: environment.rules.blob_schedule.max.saturating_mul(GAS_PER_BLOB),
-    }
-}
-
 /// Each transaction starts from the state that the one before it left. After an infrastructure error the later ones
 /// have no state to start from and end with the same error.
-fn sequential(environment: &Environment, lanes: &[(usize, &Transaction)]) -> Results {
-    let mut machine = Machine::new(environment.clone());
-    let mut available = block_limits(environment);
+fn sequential(kept: &mut Option<Machine>, environment: &Environment, lanes: &[(usize, &Transaction)]) -> Results {
+    let mut machine = match kept.take() {
+        Some(mut machine) => {
+            machine.reset(environment.clone());
+            machine
+        }
+        None => Machine::new(environment.clone()),
+    };
+    let mut available = Available::of(environment);
     let mut failed = None;
-    let run = |&(index, transaction): &(usize, &Transaction)| {
+    let mut results = Vec::with_capacity(lanes.len());
+    for &(index, transaction) in lanes {
         let result = match &failed {
             Some(error) => Err(ExecutionError::clone(error)),
             None => contained(|| machine.transact(transaction, available)),
         };
-        match &result {
-            Ok(outcome) => {
-                available.gas = available.gas.saturating_sub(outcome.gas_used);
-                if !matches!(outcome.status, isolane_spec::Status::Rejected(_)) {
-                    let blobs = transaction.blob_versioned_hashes.len() as u64;
-                    available.blob_gas = available.blob_gas.saturating_sub(blobs * GAS_PER_BLOB);
-                }
-            }
-            Err(error) => failed = Some(error.clone()),
+        available = available.after(&result, transaction);
+        if let Err(error) = &result {
+            failed = Some(error.clone());
         }
-        (index, result)
-    };
-    lanes.iter().map(run).collect()
+        results.push((index, result));
+    }
+    if !matches!(failed, Some(ExecutionError::Panic(_))) {
+        // What a panic left behind is not to be trusted.
+        *kept = Some(machine);
+    }
+    results
 }
 
 /// Each transaction starts from the base state.
 fn independent(environment: &Environment, lanes: &[(usize, &Transaction)]) -> Results {
-    let available = block_limits(environment);
+    let available = Available::of(environment);
     lanes
         .par_iter()
         .map_init(

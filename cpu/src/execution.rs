@@ -38,11 +38,11 @@ pub(crate) struct Ended {
 }
 
 impl Ended {
-    const fn new(end: End, gas: u64) -> Self {
+    pub const fn new(end: End, gas: u64) -> Self {
         Self { end, gas, state_gas_used: 0, created: None }
     }
 
-    const fn halt(halt: Halt) -> Self {
+    pub const fn halt(halt: Halt) -> Self {
         Self::new(End::Halt(halt), 0)
     }
 }
@@ -51,7 +51,7 @@ impl Ended {
 pub(crate) struct Executor {
     pub lane: Lane,
     pub programs: Programs,
-    frames: Vec<Frame>,
+    pub frames: Vec<Frame>,
     stacks: Vec<Box<Slots>>,
     /// Return data of the first frame, or of a call that ran no frame.
     pub output: Vec<u8>,
@@ -232,6 +232,13 @@ impl Executor {
             && let Some(precompile) = Precompile::at(request.code_address, self.lane.fork)
         {
             let ended = self.run_precompile(depth, precompile, request, &input);
+            if ended.end != End::Success {
+                self.lane.journal.revert(checkpoint);
+            }
+            return Ok(Some(ended));
+        }
+        if self.is_exchange(request) {
+            let ended = self.run_exchange(depth, request, &input)?;
             if ended.end != End::Success {
                 self.lane.journal.revert(checkpoint);
             }

@@ -1,6 +1,7 @@
 //! The command-line tool.
 
 mod devices;
+mod diff;
 mod error;
 mod extras;
 mod fetch;
@@ -20,6 +21,7 @@ Examples:
   isolane replay 1-17106222.json.zst --json   one JSON line a block, and a summary
   isolane replay blocks/ --out receipts.jsonl write the receipts
   isolane test fixtures/                      run the official conformance fixtures under a folder
+  isolane diff                                compare all backends with each other
   isolane fetch --rpc URL --blocks 17M:+10 --out blocks
   isolane completions bash > /etc/bash_completion.d/isolane
 
@@ -42,6 +44,8 @@ enum Command {
     Fetch(fetch::Arguments),
     /// Run the official conformance fixtures: state, blockchain, transaction, RLP and trie tests.
     Test(test::TestArgs),
+    /// Compare the backends with each other: edge values, generated programs, fixtures, blocks, and their mutations.
+    Diff(diff::DiffArgs),
     /// List the graphics devices of this machine, and test them.
     Devices(devices::DevicesArgs),
     /// Print a completion script for a shell.
@@ -78,6 +82,7 @@ pub fn run(arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> 
         Command::Replay(arguments) => replay::run(&arguments),
         Command::Fetch(arguments) => fetch::run(&arguments),
         Command::Test(arguments) => test::run(&arguments),
+        Command::Diff(arguments) => diff::run(&arguments),
         Command::Devices(arguments) => devices::run(&arguments),
         Command::Completions(arguments) => extras::completions(&arguments),
         Command::Man => extras::man(),

@@ -8,7 +8,7 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 const EXAMPLES: &str = "\
@@ -45,6 +45,8 @@ pub struct TestArgs {
     /// Print JSON Lines instead of a table.
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    backend: crate::gpu::BackendArgs,
     /// Worker threads [default: one a processor].
     #[arg(long, value_name = "N", env = "ISOLANE_THREADS", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
@@ -65,10 +67,12 @@ fn known_fork(name: &str) -> Result<String, String> {
 /// Runs it.
 pub fn run(arguments: &TestArgs) -> Result<Exit, CliError> {
     let tracing = arguments.trace.open(arguments.json)?;
+    let gpu = arguments.backend.open().map_err(|error| CliError::device(error.to_string()))?.map(Arc::new);
     let options = Options {
         selection: Selection { fork: arguments.fork.clone(), filter: arguments.filter.clone() },
         threads: arguments.trace.threads(arguments.threads),
         list: arguments.list,
+        backend: gpu.clone().map(|gpu| conformance::SharedBackend(gpu)),
         tracing: tracing.clone(),
     };
     let detail = match (arguments.quiet, arguments.verbose) {
@@ -85,6 +89,9 @@ pub fn run(arguments: &TestArgs) -> Result<Exit, CliError> {
     let walked = conformance::run(&arguments.paths, &options, &|event| {
         console.lock().unwrap_or_else(PoisonError::into_inner).event(event);
     });
+    if let Some(gpu) = &gpu {
+        eprintln!("{}: {}", gpu.adapter().info().name, crate::gpu::summary(&gpu.statistics()));
+    }
     let console = console.into_inner().unwrap_or_else(PoisonError::into_inner);
     console.bar.finish_and_clear();
     let walked = walked.map_err(|error| CliError::usage(format!("{error}: use fewer --threads")))?;

@@ -1,5 +1,6 @@
 //! State tests.
 
+use super::batch::Pending;
 use super::machine::with_machine;
 use super::runner::Place;
 use super::{Difference, Differences, Verdict, is_expected};
@@ -7,7 +8,7 @@ use crate::block::{
     BlockObserver as _, Bloom, GAS_PER_BLOB, PostTransaction, Receipt, logs_hash, transaction_exception_names,
 };
 use crate::convert::{from_address, keccak, to_address, to_word};
-use crate::load::fixtures::state_test::{StateTest, StateTestCase};
+use crate::load::fixtures::state_test::{StateTest, StateTestCase, StateTestView};
 use crate::load::fixtures::{ExpectedReceipt, Test};
 use crate::load::json::JsonError;
 use crate::load::transaction::{SignedTransaction, decode_transaction};
@@ -17,8 +18,8 @@ use alloy_eips::eip7702::{self, SignedAuthorization};
 use alloy_primitives::BloomInput;
 use isolane_cpu::{Available, Machine};
 use isolane_spec::{
-    AccountInfo, Authorization, Bytes, Environment, ExecutionError, Fork, H160, H256, Log, MemoryAccount, MemoryState,
-    Outcome, StateError, StateView, Status, Transaction, TransactionType, U256,
+    Authorization, Bytes, Environment, ExecutionError, Fork, H160, H256, Log, MemoryAccount, MemoryState, Outcome,
+    StateView, Status, Transaction, TransactionType,
 };
 use rayon::prelude::*;
 use secp256k1::{PublicKey, SECP256K1, SecretKey};
@@ -29,11 +30,14 @@ pub(super) fn run(test: &Test<'_, '_>, place: Place<'_>) {
         Ok(read) => read,
         Err(error) => return place.malformed(&test.name, &error),
     };
-    let view: Arc<dyn StateView> = Arc::new(Formula(read.pre.clone()));
+    let view: Arc<dyn StateView> = Arc::new(StateTestView(read.pre.clone()));
     let sender = sender(&read);
     let cases: Vec<_> = read.post.iter().flat_map(|(fork, cases)| cases.iter().map(move |case| (fork, case))).collect();
     if cases.is_empty() {
         return place.malformed(&test.name, &JsonError::new("at least one case", "none").at("post"));
+    }
+    if place.is_batched() {
+        return deferred(test, place, read, &view, &sender);
     }
     cases.into_par_iter().for_each(|(fork, case)| {
         let name = format!("{} [{fork} d{} g{} v{}]", test.name, case.data, case.gas, case.value);
@@ -50,33 +54,41 @@ pub(super) fn run(test: &Test<'_, '_>, place: Place<'_>) {
     });
 }
 
-/// The pre-state; BLOCKHASH is a formula in state tests.
-struct Formula(Arc<MemoryState>);
-
-impl StateView for Formula {
-    fn account(&self, address: &H160) -> Result<Option<AccountInfo>, StateError> {
-        self.0.account(address)
-    }
-
-    fn storage(&self, address: &H160, key: &U256) -> Result<U256, StateError> {
-        self.0.storage(address, key)
-    }
-
-    fn has_storage(&self, address: &H160) -> Result<bool, StateError> {
-        self.0.has_storage(address)
-    }
-
-    fn code(&self, code_hash: &H256) -> Result<Bytes, StateError> {
-        self.0.code(code_hash)
-    }
-
-    fn block_hash(&self, number: u64) -> Result<H256, StateError> {
-        Ok(keccak(number.to_string()))
+/// Hands all cases to the batches of the run.
+fn deferred(
+    test: &Test<'_, '_>,
+    place: Place<'_>,
+    read: StateTest,
+    view: &Arc<dyn StateView>,
+    sender: &Result<H160, JsonError>,
+) {
+    let read = Arc::new(read);
+    for (fork, cases) in &read.post {
+        for case in cases {
+            let name = format!("{} [{fork} d{} g{} v{}]", test.name, case.data, case.gas, case.value);
+            place.deferred(&name, fork, || {
+                let at = |error: JsonError| Verdict::Malformed(error.at(&test.name));
+                let fork: Fork =
+                    fork.parse().map_err(|error| at(JsonError::new("a fork", format!("{error}")).at("post")))?;
+                let sender = sender.clone().map_err(at)?;
+                let prepared = prepare_case(&name, &read, fork, case, view, sender).map_err(at)?;
+                let (read, case) = (Arc::clone(&read), case.clone());
+                let PreparedCase { environment, transaction, differences, refused } = prepared;
+                let judged = transaction.clone();
+                Ok(Pending {
+                    environment,
+                    transaction,
+                    judge: Box::new(move |outcome| {
+                        judge_case(&read, fork, &case, &judged, differences, refused, outcome)
+                    }),
+                })
+            });
+        }
     }
 }
 
 /// The address of a secret key; `None` where it is zero or not below the curve's order.
-pub(super) fn address_of(secret_key: H256) -> Option<H160> {
+pub fn address_of(secret_key: H256) -> Option<H160> {
     let key = SecretKey::from_byte_array(secret_key.0).ok()?;
     let public = PublicKey::from_secret_key(SECP256K1, &key).serialize_uncompressed();
     let hash = keccak(public.get(1..)?);
@@ -104,6 +116,33 @@ fn run_case(
     sender: H160,
     tracing: Option<&Tracing>,
 ) -> Result<Verdict, JsonError> {
+    let PreparedCase { environment, transaction, differences, refused } =
+        prepare_case(name, test, fork, case, view, sender)?;
+    let available =
+        Available { gas: environment.block.gas_limit, blob_gas: environment.rules.blob_schedule.max * GAS_PER_BLOB };
+    let outcome = with_machine(environment, |machine| match tracing {
+        Some(tracing) => traced(machine, test, &transaction, available, tracing),
+        None => machine.transact(&transaction, available),
+    });
+    Ok(judge_case(test, fork, case, &transaction, differences, refused, outcome))
+}
+
+/// A case before its transaction runs.
+struct PreparedCase {
+    environment: Environment,
+    transaction: Transaction,
+    differences: Differences,
+    refused: Option<Refusal>,
+}
+
+fn prepare_case(
+    name: &str,
+    test: &StateTest,
+    fork: Fork,
+    case: &StateTestCase,
+    view: &Arc<dyn StateView>,
+    sender: H160,
+) -> Result<PreparedCase, JsonError> {
     let (rules, block) = test.environment(fork)?;
     let mut transaction = test.transaction.choose(case)?;
     transaction.sender = sender;
@@ -123,15 +162,23 @@ fn run_case(
     }
     check_authorities(test, &mut differences);
 
-    let available = Available { gas: block.gas_limit, blob_gas: rules.blob_schedule.max * GAS_PER_BLOB };
     let environment = Environment::new(name, rules, block, view.clone());
-    let outcome = with_machine(environment, |machine| match tracing {
-        Some(tracing) => traced(machine, test, &transaction, available, tracing),
-        None => machine.transact(&transaction, available),
-    });
+    Ok(PreparedCase { environment, transaction, differences, refused })
+}
+
+/// Judges what came of the transaction.
+fn judge_case(
+    test: &StateTest,
+    fork: Fork,
+    case: &StateTestCase,
+    transaction: &Transaction,
+    mut differences: Differences,
+    refused: Option<Refusal>,
+    outcome: Result<Outcome, ExecutionError>,
+) -> Verdict {
     let outcome = match outcome {
         Ok(outcome) => outcome,
-        Err(error) => return Ok(Verdict::Failed(vec![Difference::new("execution", "an outcome", error)])),
+        Err(error) => return Verdict::Failed(vec![Difference::new("execution", "an outcome", error)]),
     };
     let reason = match (&outcome.status, refused) {
         (Status::Rejected(reason), _) => Some((transaction_exception_names(reason), reason.to_string())),
@@ -147,9 +194,9 @@ fn run_case(
     }
     check_post(test, case, &outcome, &mut differences);
     if let Some(receipt) = &case.receipt {
-        check_receipt(receipt, &transaction, &outcome, fork, case, &mut differences);
+        check_receipt(receipt, transaction, &outcome, fork, case, &mut differences);
     }
-    Ok(differences.verdict())
+    differences.verdict()
 }
 
 /// Executes and traces, with the state root after the transaction.

@@ -13,6 +13,7 @@ mod verify;
 pub use find::{Inputs, find};
 
 use crate::chain::ChainSpec;
+use crate::conformance::SharedBackend;
 use crate::load::block_pack::BlockPack;
 use crate::load::code_cache::CodeCache;
 use crate::load::transaction_pack::{self, TransactionPack};
@@ -38,6 +39,8 @@ pub struct Options {
     pub keep_receipts: bool,
     /// The schedule of the packs' chain, where it is not built in.
     pub chain: Option<ChainSpec>,
+    /// What executes the transactions, if it is not the reference.
+    pub backend: Option<SharedBackend>,
     /// Where the traces of the transactions go, if they are traced.
     pub tracing: Option<Arc<Tracing>>,
 }
@@ -102,7 +105,7 @@ pub fn replay(
     let mut summary = out.into_inner().unwrap_or_else(PoisonError::into_inner).summary;
     summary.wall = start.elapsed();
     summary.threads = threads;
-    summary.backend = "cpu";
+    summary.backend = options.backend.as_ref().map_or("cpu", |backend| backend.0.name());
     summary.peak_memory = peak_memory();
     Ok(summary)
 }

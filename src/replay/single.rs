@@ -11,7 +11,8 @@ use crate::load::typed::InputError;
 use crate::report::{Checks, InputReport, Kind, StateSource, Times, Verdict};
 use isolane_cpu::{Available, Machine};
 use isolane_spec::{
-    BlobSchedule, BlockContext, Environment, Halt, Outcome, Rules, StateView, Status, U256, blob_base_fee,
+    Batch, BlobSchedule, BlockContext, Environment, ExecutionError, Halt, Outcome, Rules, StateView, Status, U256,
+    blob_base_fee,
 };
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -80,9 +81,16 @@ pub fn replay(
     let mut machine = Machine::new(environment);
     let mut trace =
         shared.options.tracing.as_ref().map(|tracing| tracing.block(file, machine.environment(), vec![prepared.hash]));
-    let outcome = match trace.as_mut().and_then(|trace| trace.transaction(0)) {
-        Some(observer) => machine.transact_observed(&prepared.transaction, available, observer),
-        None => machine.transact(&prepared.transaction, available),
+    let observer = trace.as_mut().and_then(|trace| trace.transaction(0));
+    let outcome = match (observer, &shared.options.backend) {
+        (Some(observer), _) => machine.transact_observed(&prepared.transaction, available, observer),
+        (None, None) => machine.transact(&prepared.transaction, available),
+        (None, Some(backend)) => {
+            let environment = machine.environment().clone();
+            let transactions = vec![(0, prepared.transaction.clone())];
+            let mut outcomes = backend.0.execute(&Batch { environments: vec![environment], transactions });
+            outcomes.pop().unwrap_or(Err(ExecutionError::NoEnvironment(0)))
+        }
     };
     drop(trace);
     let outcome = outcome.map_err(|error| InputError::at("transaction", error.to_string()))?;

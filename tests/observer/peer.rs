@@ -1,8 +1,8 @@
 //! revm with its own inspectors.
 
 use crate::cases::Case;
-use crate::support::convert;
 use isolane::cpu::observer::CallKind;
+use isolane::diff::oracle::convert;
 use isolane::spec::{Bytes, H160, StateView, U256};
 use isolane::trace::{CallFrame, FrameKind};
 use revm::bytecode::Bytecode;
@@ -58,7 +58,7 @@ impl Database for Base {
     }
     fn code_by_hash(&mut self, code_hash: B256) -> Result<Bytecode, Failed> {
         let code = self.0.0.code(&convert::hash_back(code_hash)).map_err(Failed)?;
-        Ok(convert::bytecode(&code))
+        Ok(Bytecode::new_raw(revm::primitives::Bytes(code)))
     }
     fn storage(&mut self, address: Address, key: revm::primitives::U256) -> Result<revm::primitives::U256, Failed> {
         let value = self.0.0.storage(&convert::address_back(address), &convert::word_back(key)).map_err(Failed)?;

@@ -1,10 +1,11 @@
 //! Every transaction of recorded blocks, in sequence, with the system calls before and after.
 
-use crate::support::revm_oracle::{Reasons, RevmOracle};
 use crate::tally::Tally;
 use isolane::block::{block_context, dao};
 use isolane::chain::ChainSpec;
 use isolane::cpu::{Available, Machine};
+use isolane::diff::compare::Exactness;
+use isolane::diff::oracle::Oracle;
 use isolane::load::block_pack::{BlockPack, FORMAT, memory_state};
 use isolane::load::code_cache::CodeCache;
 use isolane::load::envelope;
@@ -52,7 +53,7 @@ fn compare_pack(path: &Path, tally: &mut Tally) -> Result<(), Box<dyn Error>> {
     let state = memory_state(prestate.0, &pack.block_hashes.0, &CodeCache::default())?;
     let environment = Environment::new(name.clone(), rules, block_context(&header, &rules), Arc::new(state));
     let mut block =
-        Walk { name, machine: Machine::new(environment.clone()), oracle: RevmOracle::new(&environment)?, tally };
+        Walk { name, machine: Machine::new(environment.clone()), oracle: Oracle::new(&environment)?, tally };
     if rules.fork == Fork::Dao && header.number == 1_920_000 {
         let diff = block.machine.drain(&dao::DRAINED, dao::REFUND_CONTRACT)?;
         block.oracle.apply(&diff);
@@ -71,7 +72,7 @@ fn compare_pack(path: &Path, tally: &mut Tally) -> Result<(), Box<dyn Error>> {
         available.gas = available.gas.saturating_sub(outcome.as_ref().map_or(0, |outcome| outcome.gas_used));
         let blobs = signed.transaction.blob_versioned_hashes.len() as u64;
         available.blob_gas = available.blob_gas.saturating_sub(blobs << 17);
-        block.tally.compare(&format!("{}: transaction {index}", block.name), outcome, judged, Reasons::Compared);
+        block.tally.compare(&format!("{}: transaction {index}", block.name), outcome, judged, Exactness::Reasons);
     }
     let gwei = U256::exp10(9);
     let credits: Vec<(H160, U256)> = pack
@@ -107,7 +108,7 @@ fn rules(pack: &BlockPack) -> Result<Rules, Box<dyn Error>> {
 struct Walk<'a> {
     name: String,
     machine: Machine,
-    oracle: RevmOracle,
+    oracle: Oracle,
     tally: &'a mut Tally,
 }
 
@@ -123,10 +124,11 @@ impl Walk<'_> {
         let mut outcome = self.machine.system_call(address, input.clone());
         let judged = self.oracle.system_call(address, input);
         if let (Ok(ours), Ok(revm)) = (&mut outcome, &judged) {
-            ours.gas_used = revm.outcome.gas_used;
-            ours.gas_refunded = revm.outcome.gas_refunded;
+            ours.gas_used = revm.gas_used;
+            ours.gas_refunded = revm.gas_refunded;
+            ours.block_gas_used = revm.block_gas_used;
         }
-        self.tally.compare(&place, outcome, judged, Reasons::Compared);
+        self.tally.compare(&place, outcome, judged, Exactness::Reasons);
         Ok(())
     }
 }

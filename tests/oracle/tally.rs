@@ -1,7 +1,7 @@
 //! Counts what was compared, what revm cannot judge and why, and what differs.
 
-use crate::support::revm_oracle::{Judgement, OracleError, Reasons};
-use isolane::spec::{ExecutionError, Outcome, Status};
+use isolane::diff::compare::{Exactness, differences, other_reason};
+use isolane::spec::{ExecutionError, Outcome};
 use std::collections::BTreeMap;
 
 /// Differences that are printed; all are counted.
@@ -26,22 +26,22 @@ impl Tally {
         &mut self,
         place: &str,
         isolane: Result<Outcome, ExecutionError>,
-        revm: Result<Judgement, OracleError>,
-        reasons: Reasons,
+        revm: Result<Outcome, ExecutionError>,
+        exactness: Exactness,
     ) {
         match (isolane, revm) {
-            (Ok(outcome), Ok(judgement)) => {
-                let differences = judgement.differences(&outcome, reasons);
+            (Ok(outcome), Ok(judged)) => {
+                let differences = differences(&outcome, &judged, exactness);
                 if !differences.is_empty() {
-                    self.differ(place, differences);
+                    self.differ(place, differences.iter().map(ToString::to_string).collect());
                     return;
                 }
                 self.equal += 1;
-                if let Some(pair) = reason_pair(&outcome.status, &judgement.outcome.status) {
+                if let Some(pair) = other_reason(&outcome.status, &judged.status) {
                     self.other_reason.entry(pair).or_insert_with(|| (0, place.to_owned())).0 += 1;
                 }
             }
-            (_, Err(OracleError::Unsupported(reason))) => self.cannot_judge(&reason),
+            (_, Err(ExecutionError::Unsupported(reason))) => self.cannot_judge(&reason),
             (isolane, revm) => {
                 let show = |text: Option<String>| text.unwrap_or_else(|| "an outcome".into());
                 let (ours, theirs) =
@@ -89,16 +89,5 @@ impl Tally {
         }
         assert_eq!(self.different, 0, "{} of {what} differ from revm:\n{}", self.different, self.shown.join("\n"));
         assert!(self.equal > 0, "{what}: nothing was compared");
-    }
-}
-
-fn reason_pair(ours: &Status, theirs: &Status) -> Option<(String, String)> {
-    let kind = |debug: String| debug.split([' ', '(', '{']).next().unwrap_or_default().to_owned();
-    match (ours, theirs) {
-        (Status::Halt(a), Status::Halt(b)) if a != b => Some((format!("{a:?}"), format!("{b:?}"))),
-        (Status::Rejected(a), Status::Rejected(b)) if std::mem::discriminant(a) != std::mem::discriminant(b) => {
-            Some((kind(format!("{a:?}")), kind(format!("{b:?}"))))
-        }
-        _ => None,
     }
 }

@@ -25,6 +25,9 @@ pub struct Args {
     offline: bool,
 }
 
+/// Programs and mutations that the backends are compared on.
+const PROGRAMS: &str = "100000";
+const MUTATIONS: &str = "20000";
 /// Packs whose name contains this hold tests that take seconds to minutes each.
 const SLOW: &str = "slow";
 /// The fork whose slow tests run by default.
@@ -78,6 +81,8 @@ pub fn run(args: &Args) -> Result<bool> {
     if run.check("build", run.cargo(["build", "--release", "--bin", "isolane"]))? {
         run.data("testdata/blocks", "replay", &shell::root().join("testdata/blocks"))?;
         run.data("testdata/state", "test", &shell::root().join("testdata/state"))?;
+        run.data("testdata/diff", "test", &shell::root().join("testdata/diff"))?;
+        run.differential()?;
         if let Some(folder) = &blocks {
             run.data("all blocks", "replay", folder)?;
         }
@@ -140,6 +145,16 @@ impl Run {
         let mut program = shell::command(&self.isolane);
         program.arg(command).arg(path);
         self.count(name, program, true)
+    }
+
+    /// All backends against each other: the edge sweep, programs, mutations.
+    fn differential(&mut self) -> Result<()> {
+        for arguments in [["--sweep", "--fuzz", PROGRAMS], ["-q", "--mutate", MUTATIONS]] {
+            let mut program = shell::command(&self.isolane);
+            program.arg("diff").args(arguments);
+            self.count(&format!("diff {}", arguments[1]), program, true)?;
+        }
+        Ok(())
     }
 
     /// The official fixtures: what decides, the slow ones, and those of a fork that still moves.

@@ -1,6 +1,8 @@
 //! Between isolane's vocabulary and revm's.
 
-use isolane::spec::{self, Environment, Fork, H160, H256, Halt, InvalidTransaction, Transaction, TransactionType};
+use isolane_spec::{
+    self as spec, Environment, Fork, H160, H256, Halt, InvalidTransaction, Transaction, TransactionType,
+};
 use revm::bytecode::Bytecode;
 use revm::context::either::Either;
 use revm::context::result::{HaltReason, InvalidTransaction as RevmInvalid};
@@ -12,37 +14,54 @@ use revm::context_interface::block::BlobExcessGasAndPrice;
 use revm::primitives::hardfork::SpecId;
 use revm::primitives::{Address, B256, Bytes, TxKind, U256};
 
+/// A word for revm.
+#[must_use]
 pub fn word(value: spec::U256) -> U256 {
     U256::from_limbs(value.0)
 }
 
+/// A word from revm.
+#[must_use]
 pub fn word_back(value: U256) -> spec::U256 {
     spec::U256(*value.as_limbs())
 }
 
+/// An address for revm.
+#[must_use]
 pub fn address(value: H160) -> Address {
     Address::from(value.0)
 }
 
+/// An address from revm.
+#[must_use]
 pub fn address_back(value: Address) -> H160 {
     H160(value.into())
 }
 
+/// A hash for revm.
+#[must_use]
 pub fn hash(value: H256) -> B256 {
     B256::from(value.0)
 }
 
+/// A hash from revm.
+#[must_use]
 pub fn hash_back(value: B256) -> H256 {
     H256(value.0)
 }
 
 /// Analysed code. A contract from before EIP-3541 may start with the delegation's magic and be none.
-pub fn bytecode(raw: &spec::Bytes) -> Bytecode {
+#[must_use]
+pub fn bytecode(raw: &spec::Bytes, fork: Fork) -> Bytecode {
+    if fork < Fork::Prague {
+        return Bytecode::new_legacy(Bytes(raw.clone()));
+    }
     let raw = Bytes(raw.clone());
     Bytecode::new_raw_checked(raw.clone()).unwrap_or_else(|_| Bytecode::new_legacy(raw))
 }
 
 /// revm's name of a fork; `None` where revm does not implement it.
+#[must_use]
 pub fn spec_id(fork: Fork) -> Option<SpecId> {
     Some(match fork {
         Fork::Frontier => SpecId::FRONTIER,
@@ -67,6 +86,7 @@ pub fn spec_id(fork: Fork) -> Option<SpecId> {
 }
 
 /// revm's configuration and block; `None` where revm cannot hold the environment (its base fee is 64 bits wide).
+#[must_use]
 pub fn configuration(environment: &Environment) -> Option<(CfgEnv, BlockEnv)> {
     let rules = &environment.rules;
     let block = &environment.block;
@@ -102,6 +122,7 @@ pub fn configuration(environment: &Environment) -> Option<(CfgEnv, BlockEnv)> {
 
 /// revm's transaction. The flag says that a fee was wider than revm's 128 bits and was cut to the largest: such a
 /// transaction must be rejected, no account can pay for it.
+#[must_use]
 pub fn transaction(transaction: &Transaction) -> (TxEnv, bool) {
     let mut cut = false;
     let mut fee = |value: spec::U256| {
@@ -147,6 +168,16 @@ fn authorization(tuple: &spec::Authorization) -> Either<SignedAuthorization, Rec
     }
 }
 
+/// Why no such transaction can be encoded, so that revm leaves it to the decoder (EIP-4844, EIP-7702).
+#[must_use]
+pub fn refused_by_its_form(transaction: &Transaction) -> Option<InvalidTransaction> {
+    let kind = transaction.transaction_type;
+    let no_creation = matches!(kind, TransactionType::Blob | TransactionType::SetCode);
+    (no_creation && transaction.to.is_none()).then_some(InvalidTransaction::CreateNotAllowed(kind))
+}
+
+/// The reason of a halt.
+#[must_use]
 pub fn halt(reason: &HaltReason) -> Halt {
     match reason {
         HaltReason::OutOfGas(_) => Halt::OutOfGas,
@@ -169,6 +200,7 @@ pub fn halt(reason: &HaltReason) -> Halt {
 }
 
 /// The rule of isolane's that revm's reason names; `None` for reasons that no transaction here can meet.
+#[must_use]
 pub fn rejection(reason: &RevmInvalid, transaction: &Transaction) -> Option<InvalidTransaction> {
     let narrow = |value: &U256| word_back(*value);
     Some(match reason {

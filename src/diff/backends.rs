@@ -1,0 +1,79 @@
+//! The backends of this machine that can be compared.
+
+use super::compare::Exactness;
+use crate::gpu::{BackendArgs, BackendKind};
+use isolane_cpu::Reference;
+use isolane_spec::Backend;
+
+/// A backend that is compared with the others.
+pub struct Candidate {
+    /// It.
+    pub backend: Box<dyn Backend + Send + Sync>,
+    /// How much of its outcomes has to be equal to those of isolane's other backends.
+    pub exactness: Exactness,
+}
+
+impl Candidate {
+    /// A backend of isolane's: equal to the last bit.
+    #[must_use]
+    pub fn exact(backend: impl Backend + Send + 'static) -> Self {
+        Self { backend: Box::new(backend), exactness: Exactness::Everything }
+    }
+
+    /// An independent implementation.
+    #[must_use]
+    pub fn oracle(backend: impl Backend + Send + 'static) -> Self {
+        Self { backend: Box::new(backend), exactness: Exactness::Reasons }
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        self.backend.name()
+    }
+}
+
+/// A graphics device; a software one only where it is asked for, because it takes half a minute to compile at first.
+fn device(software: bool) -> Result<Candidate, String> {
+    let backend = if software { BackendKind::Gpu } else { BackendKind::Auto };
+    let arguments = BackendArgs { backend, ..BackendArgs::default() };
+    match arguments.open() {
+        Ok(Some(gpu)) => Ok(Candidate::exact(gpu)),
+        Ok(None) => Err("no graphics device".to_owned()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// All backends that are there, the one that the others are compared with first. Of graphics devices those of hardware.
+#[must_use]
+pub fn found() -> Vec<Candidate> {
+    let mut list = vec![Candidate::exact(Reference)];
+    #[cfg(feature = "revm")]
+    list.push(Candidate::oracle(super::oracle::Revm));
+    list.extend(device(false));
+    list
+}
+
+/// The backends with these names, in this order.
+///
+/// # Errors
+/// When one of them is not there, with the names of those that are.
+pub fn named(names: &[String]) -> Result<Vec<Candidate>, String> {
+    let mut there = found();
+    if names.iter().any(|name| name == "gpu") && !there.iter().any(|candidate| candidate.name() == "gpu") {
+        there.push(device(true).map_err(|error| format!("backend \"gpu\": {error}"))?);
+    }
+    let known: Vec<&str> = there.iter().map(Candidate::name).collect();
+    let known = known.join(", ");
+    let mut list = Vec::new();
+    for name in names {
+        match there.iter().position(|candidate| candidate.name() == name) {
+            Some(index) => list.push(there.swap_remove(index)),
+            None => return Err(format!("backend {name:?}: expected each of {known} at most once")),
+        }
+    }
+    if list.len() < 2 {
+        return Err(format!("expected at least two backends to compare, got {}; there are {known}", list.len()));
+    }
+    Ok(list)
+}

@@ -1,0 +1,21 @@
+//! The differential tester: every backend against every other, on edge vectors, generated programs and fixtures.
+
+pub mod backends;
+pub mod campaign;
+pub mod case;
+pub mod code;
+pub mod compare;
+pub mod corpus;
+pub mod coverage;
+pub mod edge;
+pub mod generate;
+pub mod known;
+pub mod load;
+pub mod minimise;
+pub mod mutate;
+#[cfg(feature = "revm")]
+pub mod oracle;
+pub mod report;
+pub mod run;
+pub mod trace;
+pub mod write;
