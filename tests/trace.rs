@@ -86,4 +86,5 @@ fn what_cannot_be_traced_is_said() {
     refused(&["test", file, "--transaction", "3"], "--trace");
     refused(&["test", file, "--trace", "-", "--transaction", "3"], "expected a transaction of index 3");
     refused(&["test", file, "--trace", "/dev/full"], "disk full");
+    refused(&["test", file, "--trace", "-", "--backend", "gpu"], "--trace watches the reference");
 }

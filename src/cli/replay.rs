@@ -60,8 +60,9 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
     let inputs = replay::find(&arguments.paths)?;
     let chain = arguments.chain_config.as_deref().map(read_chain).transpose()?;
-    let tracing = arguments.trace.open(arguments.json)?;
-    let gpu = arguments.backend.open().map_err(|error| CliError::device(error.to_string()))?.map(Arc::new);
+    let tracing = arguments.trace.open(arguments.json, arguments.backend.backend)?;
+    let backend = arguments.trace.backend(&arguments.backend);
+    let gpu = backend.open().map_err(|error| CliError::device(error.to_string()))?.map(Arc::new);
     let options = Options {
         threads: arguments.trace.threads(arguments.threads),
         keep_receipts: arguments.out.is_some(),

@@ -66,8 +66,9 @@ fn known_fork(name: &str) -> Result<String, String> {
 
 /// Runs it.
 pub fn run(arguments: &TestArgs) -> Result<Exit, CliError> {
-    let tracing = arguments.trace.open(arguments.json)?;
-    let gpu = arguments.backend.open().map_err(|error| CliError::device(error.to_string()))?.map(Arc::new);
+    let tracing = arguments.trace.open(arguments.json, arguments.backend.backend)?;
+    let backend = arguments.trace.backend(&arguments.backend);
+    let gpu = backend.open().map_err(|error| CliError::device(error.to_string()))?.map(Arc::new);
     let options = Options {
         selection: Selection { fork: arguments.fork.clone(), filter: arguments.filter.clone() },
         threads: arguments.trace.threads(arguments.threads),

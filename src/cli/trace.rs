@@ -1,6 +1,7 @@
 //! The flags of `isolane replay` and `isolane test` that trace what is executed.
 
 use super::CliError;
+use crate::gpu::{BackendArgs, BackendKind};
 use crate::trace::{Details, TraceKind, Tracing, TracingSettings};
 use clap::{Args, ValueEnum};
 use std::fs::File;
@@ -48,8 +49,13 @@ impl TraceArgs {
     }
 
     /// Opens the trace, if one is wanted. `json`: whether standard output is to be JSON Lines of the report.
-    pub fn open(&self, json: bool) -> Result<Option<Arc<Tracing>>, CliError> {
+    pub fn open(&self, json: bool, backend: BackendKind) -> Result<Option<Arc<Tracing>>, CliError> {
         let Some(path) = &self.trace else { return Ok(None) };
+        if backend == BackendKind::Gpu {
+            return Err(CliError::usage(
+                "--trace watches the reference, which --backend gpu does not use: use --backend cpu",
+            ));
+        }
         let out: Box<dyn Write + Send> = if self.to_stdout() {
             if json {
                 let problem = "--trace - and --json both print to standard output: write the trace to a file";
@@ -66,6 +72,12 @@ impl TraceArgs {
         let details = Details { memory: has(Detail::Memory), return_data: has(Detail::ReturnData) };
         let settings = TracingSettings { kind: self.trace_kind, details, transaction: self.transaction };
         Ok(Some(Arc::new(Tracing::new(out, settings))))
+    }
+
+    /// The backend of a run: where a trace is wanted, the reference, which is what a trace watches.
+    pub fn backend(&self, chosen: &BackendArgs) -> BackendArgs {
+        let backend = if self.trace.is_some() { BackendKind::Cpu } else { chosen.backend };
+        BackendArgs { backend, ..chosen.clone() }
     }
 
     /// Ends the trace; it is an error if nothing was traced.
