@@ -8,7 +8,7 @@ use isolane_spec::Backend;
 /// A backend that is compared with the others.
 pub struct Candidate {
     /// It.
-    pub backend: Box<dyn Backend + Send + Sync>,
+    pub backend: Box<dyn Backend + Send>,
     /// How much of its outcomes has to be equal to those of isolane's other backends.
     pub exactness: Exactness,
 }

@@ -3,7 +3,7 @@
 use super::random::Random;
 use super::world;
 use crate::diff::code::{Code, Label};
-use isolane_spec::opcode::{BY_BYTE, OPCODES, Opcode, op};
+use isolane_spec::opcode::{BY_BYTE, OPCODES, Opcode, op, takes_immediate};
 use isolane_spec::{Bytes, Fork, H160, U256};
 
 /// What the code is for.
@@ -379,7 +379,7 @@ impl<'a> Writer<'a> {
                 let byte = self.random.pick(&[op::DUPN, op::SWAPN, op::EXCHANGE]);
                 self.op(byte);
                 self.code.op(immediate);
-                if byte == op::EXCHANGE && (0x52..0x80).contains(&immediate) {
+                if !takes_immediate(byte, immediate) {
                     // No immediate at all: what follows is an instruction, and the stack is anyone's guess.
                     self.height = self.base;
                 }
