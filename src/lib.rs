@@ -6,10 +6,13 @@ pub mod cli;
 pub mod conformance;
 pub mod convert;
 pub mod diff;
+pub mod exchange;
 pub mod fetch;
+pub mod gpu;
 pub mod load;
 pub mod replay;
 pub mod report;
+pub mod trace;
 pub mod trie;
 
 pub use isolane_cpu as cpu;
@@ -19,3 +22,13 @@ pub use isolane_spec as spec;
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+/// So is the one of the traces.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/traces.md")]
+struct Traces;
+
+/// So is that of the exchange's page.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/exchange.md")]
+struct ExchangePage;

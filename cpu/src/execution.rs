@@ -38,11 +38,11 @@ pub(crate) struct Ended {
 }
 
 impl Ended {
-    const fn new(end: End, gas: u64) -> Self {
+    pub const fn new(end: End, gas: u64) -> Self {
         Self { end, gas, state_gas_used: 0, created: None }
     }
 
-    const fn halt(halt: Halt) -> Self {
+    pub const fn halt(halt: Halt) -> Self {
         Self::new(End::Halt(halt), 0)
     }
 }
@@ -51,7 +51,7 @@ impl Ended {
 pub(crate) struct Executor {
     pub lane: Lane,
     pub programs: Programs,
-    frames: Vec<Frame>,
+    pub frames: Vec<Frame>,
     stacks: Vec<Box<Slots>>,
     /// Return data of the first frame, or of a call that ran no frame.
     pub output: Vec<u8>,
@@ -203,7 +203,9 @@ impl Executor {
         exit
     }
 
-    /// A call by the frame at `depth`. `None`: a frame was started.
+    /// A call by the frame at `depth`. `None`: a frame was started. Inlined, like [`Self::end_frame`], though `run` exists
+    /// once with and once without an observer.
+    #[inline(always)]
     fn nested_call(&mut self, depth: usize) -> Result<Option<Ended>, StateError> {
         let lane = &self.lane;
         let request = lane.call;
@@ -230,6 +232,13 @@ impl Executor {
             && let Some(precompile) = Precompile::at(request.code_address, self.lane.fork)
         {
             let ended = self.run_precompile(depth, precompile, request, &input);
+            if ended.end != End::Success {
+                self.lane.journal.revert(checkpoint);
+            }
+            return Ok(Some(ended));
+        }
+        if self.is_exchange(request) {
+            let ended = self.run_exchange(depth, request, &input)?;
             if ended.end != End::Success {
                 self.lane.journal.revert(checkpoint);
             }
@@ -342,6 +351,7 @@ impl Executor {
     }
 
     /// Ends the frame at `depth`: its output goes to its caller, and its changes stay or are undone.
+    #[inline(always)]
     fn end_frame(&mut self, depth: usize, exit: &Exit) -> Ended {
         let (below, rest) = self.frames.split_at_mut(depth);
         let frame = &mut rest[0];

@@ -43,12 +43,12 @@ pub(crate) fn run<H: Hook>(
     hook: &mut H,
 ) -> Exit {
     if !H::WATCHED && !frame.checked {
-        match run_form::<false, ()>(lane, frame, slots, program, input, &mut ()) {
+        match run_form::<false, ()>(lane, frame, slots, program, input, ()) {
             Exit::Checked => frame.checked = true,
             exit => return exit,
         }
     }
-    run_form::<true, H>(lane, frame, slots, program, input, hook)
+    run_form::<true, &mut H>(lane, frame, slots, program, input, hook)
 }
 
 /// The next instruction of the checked form: the bytes' own, with its stack and gas checked.
@@ -94,7 +94,7 @@ fn run_form<const CHECKED: bool, H: Hook>(
     slots: &mut Slots,
     program: &mut Program,
     input: &[u8],
-    hook: &mut H,
+    mut hook: H,
 ) -> Exit {
     let mut stack = Stack::new(slots, frame.stack_len);
     let mut gas = frame.gas;

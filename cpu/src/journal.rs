@@ -9,7 +9,8 @@ mod reads;
 use crate::mixer::{Mixer, same};
 use hashbrown::{HashMap, HashTable};
 use isolane_spec::{
-    AccountDiff, AccountInfo, Bytes, Fork, H160, H256, KECCAK_EMPTY, Log, SlotDiff, StateError, StateView, U256,
+    AccountDiff, AccountInfo, Bytes, Fork, H160, H256, KECCAK_EMPTY, Log, Message, SlotDiff, StateError, StateView,
+    U256,
 };
 
 /// The index of an account in its journal.
@@ -83,6 +84,7 @@ enum Undo {
 pub(crate) struct Checkpoint {
     undo: usize,
     logs: usize,
+    messages: usize,
     refund: i64,
 }
 
@@ -97,6 +99,7 @@ pub(crate) struct Journal {
     transient: HashMap<(AccountIndex, U256), U256>,
     undo: Vec<Undo>,
     pub logs: Vec<Log>,
+    pub messages: Vec<Message>,
     pub refund: i64,
     /// What the transaction looked at, in the order of the first access. Kept when it is undone.
     accounts_read: Vec<AccountIndex>,
@@ -118,6 +121,7 @@ impl Journal {
             transient: HashMap::new(),
             undo: Vec::new(),
             logs: Vec::new(),
+            messages: Vec::new(),
             refund: 0,
             accounts_read: Vec::new(),
             slots_read: Vec::new(),
@@ -145,6 +149,7 @@ impl Journal {
         }
         self.undo.clear();
         self.logs.clear();
+        self.messages.clear();
         self.refund = 0;
         self.accounts_read.clear();
         self.slots_read.clear();
@@ -152,12 +157,13 @@ impl Journal {
     }
 
     pub fn checkpoint(&self) -> Checkpoint {
-        Checkpoint { undo: self.undo.len(), logs: self.logs.len(), refund: self.refund }
+        Checkpoint { undo: self.undo.len(), logs: self.logs.len(), messages: self.messages.len(), refund: self.refund }
     }
 
     /// Undoes everything since the checkpoint.
     pub fn revert(&mut self, to: Checkpoint) {
         self.logs.truncate(to.logs);
+        self.messages.truncate(to.messages);
         self.refund = to.refund;
         // EIP-161's one exception: the touch of RIPEMD-160 outlives the frame that is undone.
         let mut kept = None;

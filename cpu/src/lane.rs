@@ -1,5 +1,6 @@
 //! [`Lane`]: what one transaction's execution shares between its frames.
 
+use crate::exchange::Origin;
 use crate::journal::{AccountIndex, Journal};
 use crate::op::call::CallRequest;
 use crate::op::create::CreateRequest;
@@ -8,7 +9,7 @@ use crate::program::{Program, Rows, rows};
 use crate::state_gas::StateGas;
 use hashbrown::{HashMap, HashSet};
 use isolane_spec::gas::{GasSchedule, SCHEDULES};
-use isolane_spec::{Bytes, Environment, Fork, H160, H256, KECCAK_EMPTY, StateError, U256};
+use isolane_spec::{Bytes, EXCHANGE_ADDRESS, Environment, Fork, H160, H256, KECCAK_EMPTY, StateError, U256};
 
 /// What the opcodes show of the transaction.
 #[derive(Debug, Default)]
@@ -40,6 +41,8 @@ pub(crate) struct Lane {
     pub call: CallRequest,
     /// The creation that the running frame makes.
     pub creation: CreateRequest,
+    /// Who is behind the running call, where it came from outside the environment.
+    pub origin: Option<Origin>,
 }
 
 /// Where an account is.
@@ -75,6 +78,7 @@ impl Lane {
             steps: 0,
             call: CallRequest::default(),
             creation: CreateRequest::default(),
+            origin: None,
             environment,
         }
     }
@@ -113,9 +117,10 @@ impl Lane {
         Located { known, cold }
     }
 
-    /// Precompiles (EIP-2929), the coinbase (EIP-3651) and the access list (EIP-2930).
+    /// Precompiles (EIP-2929), the coinbase (EIP-3651), the access list (EIP-2930) and, like a precompile, the exchange.
     fn is_warm_from_the_start(&self, address: &H160) -> bool {
         Precompile::at(*address, self.fork).is_some()
+            || self.environment.messaging.is_some() && *address == EXCHANGE_ADDRESS
             || self.fork >= Fork::Shanghai && *address == self.environment.block.coinbase
             || self.transaction.warm_addresses.contains(address)
     }

@@ -4,6 +4,7 @@
 pub mod backend;
 mod create_address;
 pub mod crypto;
+pub mod exchange;
 mod execution;
 mod frame;
 mod interpreter;

@@ -5,8 +5,8 @@ use crate::observer::Observer;
 use crate::validation::GAS_PER_BLOB;
 use crate::watch::Watcher;
 use isolane_spec::{
-    AccountDiff, AccountInfo, Bytes, Environment, ExecutionError, H160, H256, KECCAK_EMPTY, Outcome, Reads, Status,
-    Transaction, U256,
+    AccountDiff, AccountInfo, Answer, Bytes, Delivery, Environment, ExecutionError, H160, H256, KECCAK_EMPTY, Outcome,
+    Query, Reads, Status, Transaction, U256,
 };
 
 /// Gas that is left in the block; a transaction that asks for more is rejected.
@@ -131,6 +131,26 @@ impl Machine {
     #[must_use]
     pub fn reads(&self) -> Reads {
         self.executor.lane.journal.reads(self.executor.lane.environment.block.number)
+    }
+
+    /// Executes a message from another environment as a call from the exchange, with the message's gas, which nobody
+    /// here pays for, and keeps its effects. What the message carries is credited to its recipient; a recipient without
+    /// code just gets it. Where the call fails nothing is credited; of a refund, it is then claimable.
+    ///
+    /// # Errors
+    /// When the state cannot answer, the environment had the message before, or it cannot be for this environment; the
+    /// machine is then as before the call.
+    pub fn deliver(&mut self, delivery: &Delivery) -> Result<Outcome, ExecutionError> {
+        self.executor.deliver_message(delivery)
+    }
+
+    /// Answers a data call of another environment by a static call from the exchange, if this environment allows it.
+    /// The machine is afterwards as before.
+    ///
+    /// # Errors
+    /// When the state cannot answer.
+    pub fn answer(&mut self, query: &Query) -> Result<Answer, ExecutionError> {
+        self.executor.answer(query)
     }
 
     /// Adds to balances outside any transaction: withdrawals and rewards. An account that is empty afterwards and

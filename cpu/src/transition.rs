@@ -334,7 +334,7 @@ impl Executor {
         }
     }
 
-    fn outcome(&mut self, ended: &Ended, gas_used: u64, gas_refunded: u64) -> Outcome {
+    pub fn outcome(&mut self, ended: &Ended, gas_used: u64, gas_refunded: u64) -> Outcome {
         let journal = &mut self.lane.journal;
         Outcome {
             status: match ended.end {
@@ -349,6 +349,7 @@ impl Executor {
             output: if self.output.is_empty() { Bytes::new() } else { Bytes::copy_from_slice(&self.output) },
             created: ended.created,
             logs: std::mem::take(&mut journal.logs),
+            messages: std::mem::take(&mut journal.messages),
             diff: journal.finish(),
             steps: self.lane.steps,
         }

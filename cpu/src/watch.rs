@@ -51,6 +51,18 @@ impl Hook for () {
     const WATCHED: bool = false;
 }
 
+/// The interpreter takes its hook by value, so that `()` is not even an argument of the fast form.
+impl<H: Hook> Hook for &mut H {
+    const WATCHED: bool = H::WATCHED;
+
+    fn step(&mut self, lane: &Lane, frame: &Frame, stack: &Stack<'_>, opcode: u8, pc: usize, gas: u64) {
+        (**self).step(lane, frame, stack, opcode, pc, gas);
+    }
+    fn step_end(&mut self, lane: &Lane, gas: u64, end: Option<&Result<interpreter::Exit, Trap>>) {
+        (**self).step_end(lane, gas, end);
+    }
+}
+
 /// A frame that was entered.
 struct Entered {
     code_address: H160,

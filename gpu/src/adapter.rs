@@ -91,6 +91,11 @@ impl Adapter {
         &self.info
     }
 
+    /// wgpu's own handle.
+    pub(crate) fn inner(&self) -> &wgpu::Adapter {
+        &self.inner
+    }
+
     /// Runs the self-test: 256-bit sums, the opcode and gas tables, a long loop, reads outside a binding. `deadline` is
     /// for the device's work; a driver that compiles shaders first takes as long as it takes.
     ///

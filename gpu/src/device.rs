@@ -113,16 +113,17 @@ impl Device {
         })
     }
 
-    /// Submits commands and waits for the bytes of a `MAP_READ` buffer that they fill.
+    /// Submits commands and waits for the first bytes of a `MAP_READ` buffer that they fill.
     pub fn submit_and_read(
         &self,
         commands: wgpu::CommandBuffer,
         buffer: &wgpu::Buffer,
+        size: u64,
         deadline: Duration,
     ) -> Result<Vec<u8>, DeviceError> {
         let submission = self.queue.submit([commands]);
         let (send, receive) = mpsc::channel();
-        buffer.map_async(wgpu::MapMode::Read, .., move |result| {
+        buffer.map_async(wgpu::MapMode::Read, ..size, move |result| {
             // The receiver is gone only where nobody waits any more.
             let _ = send.send(result);
         });
@@ -137,7 +138,7 @@ impl Device {
             Ok(Err(error)) => return Err(lost(error.to_string())),
             Err(_) => return Err(lost("its results were never mapped".to_owned())),
         }
-        let bytes = buffer.get_mapped_range(..).map_err(|error| lost(error.to_string()))?.to_vec();
+        let bytes = buffer.get_mapped_range(..size).map_err(|error| lost(error.to_string()))?.to_vec();
         buffer.unmap();
         Ok(bytes)
     }

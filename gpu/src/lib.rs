@@ -2,9 +2,23 @@
 //! wgpu. Nothing here panics or waits without a deadline; a machine without a device has an empty list.
 
 pub mod adapter;
+pub mod backend;
+pub mod class;
+mod code_store;
 pub mod device;
+mod kernels;
+mod lanes;
+mod pack;
+mod pool;
 pub mod probe;
+pub mod report;
+pub mod services;
+mod state_tables;
+pub mod transition;
 
 pub use adapter::{Adapter, AdapterInfo, Capabilities, adapters};
+pub use backend::{Gpu, GpuOptions, OpenError, Statistics};
 pub use device::DeviceError;
+pub use kernels::Times;
 pub use probe::{SelfTest, SelfTestError};
+pub use services::Services;

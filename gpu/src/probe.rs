@@ -155,7 +155,7 @@ fn execute(device: &Device, request: &ProbeRequest, deadline: Duration) -> Resul
     device.close(scopes)?;
 
     let scopes = device.scopes();
-    let bytes = device.submit_and_read(commands, &readback, deadline);
+    let bytes = device.submit_and_read(commands, &readback, size, deadline);
     device.close(scopes)?;
     Ok(bytemuck::pod_collect_to_vec(&bytes?))
 }

@@ -1,6 +1,7 @@
 //! Many environments and their transactions, and the seam where backends plug in.
 
 use crate::environment::Environment;
+use crate::message::EnvironmentId;
 use crate::outcome::Outcome;
 use crate::state::StateError;
 use crate::transaction::Transaction;
@@ -26,6 +27,17 @@ pub enum ExecutionError {
     NoEnvironment(u32),
     /// The backend does not implement what this transaction needs, and says so instead of guessing.
     Unsupported(String),
+    /// A delivery that the environment cannot take: the exchange and it disagree.
+    Undeliverable(String),
+    /// A delivery that the destination had before.
+    Replayed {
+        /// Where the message comes from.
+        source: EnvironmentId,
+        /// Its nonce.
+        nonce: u64,
+        /// The lowest nonce that the destination still takes from there.
+        next: u64,
+    },
 }
 
 impl fmt::Display for ExecutionError {
@@ -33,6 +45,10 @@ impl fmt::Display for ExecutionError {
         match self {
             Self::State(error) => error.fmt(f),
             Self::Panic(text) => write!(f, "internal error (please report it): {text}"),
+            Self::Undeliverable(why) => write!(f, "a message cannot be delivered: {why}"),
+            Self::Replayed { source, nonce, next } => {
+                write!(f, "message {nonce} from {source} was delivered before: expected {next} or later")
+            }
             Self::NoEnvironment(index) => write!(f, "the batch has no environment {index}"),
             Self::Unsupported(what) => write!(f, "unsupported: {what}"),
         }

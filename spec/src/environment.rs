@@ -1,6 +1,7 @@
 //! Execution environments: rules, block context, permissions and budget.
 
 use crate::fork::Fork;
+use crate::message::Messaging;
 use crate::state::StateView;
 use crate::{H160, H256, U256};
 use std::sync::Arc;
@@ -169,6 +170,8 @@ pub struct Environment {
     pub permissions: Permissions,
     /// What it may spend.
     pub budget: Budget,
+    /// Messages to and from other environments; `None` = plain Ethereum, without the system address.
+    pub messaging: Option<Messaging>,
 }
 
 impl Environment {
@@ -183,13 +186,15 @@ impl Environment {
             order: Order::Sequential,
             permissions: Permissions::default(),
             budget: Budget::default(),
+            messaging: None,
         }
     }
 
-    /// Whether any permission or budget differs from the protocol's: such outcomes never pass for a faithful replay.
+    /// Whether any permission or budget differs from the protocol's, or messages add to it: such outcomes never pass
+    /// for a faithful replay.
     #[must_use]
     pub fn is_restricted(&self) -> bool {
-        self.permissions != Permissions::default() || self.budget != Budget::default()
+        self.permissions != Permissions::default() || self.budget != Budget::default() || self.messaging.is_some()
     }
 }
 

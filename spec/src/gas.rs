@@ -188,6 +188,25 @@ pub const LOG_TOPIC: u32 = 375;
 /// EIP-2929 warm access.
 pub const WARM_ACCESS: u32 = 100;
 
+/// A call to the exchange, per word of its input; every function charges its own price on top.
+pub const EXCHANGE_INPUT_WORD: u64 = 3;
+/// A function of the exchange that reads no storage.
+pub const EXCHANGE_CONTEXT: u64 = 100;
+/// A function of the exchange that reads storage.
+pub const EXCHANGE_LOOKUP: u64 = 2_100;
+/// A transfer or a claim in the exchange's ledger.
+pub const EXCHANGE_TRANSFER: u64 = 30_000;
+/// A send, without its data, the gas that the message has at its destination, and [`EXCHANGE_REFUND`].
+pub const EXCHANGE_SEND: u64 = 30_000;
+/// A send, per byte of the message's data.
+pub const EXCHANGE_SEND_BYTE: u64 = 16;
+/// Gas that the call of a failure receipt has; its message has paid for it.
+pub const EXCHANGE_REFUND: u64 = 100_000;
+/// A data call, without the gas that it uses at its target.
+pub const EXCHANGE_READ: u64 = 2_600;
+/// What a delivery takes of its destination's inbox gas besides the gas of its call. No transaction pays it.
+pub const EXCHANGE_DELIVERY: u64 = 20_000;
+
 /// Net-metered SSTORE (EIP-1283 and its successors): `warm` for what costs as much as a read, `reset` for the first
 /// change of a slot that is not zero, `clears` the refund of clearing.
 const fn net_metered(mut s: GasSchedule, warm: u32, reset: u32, clears: i32) -> GasSchedule {

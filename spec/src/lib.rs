@@ -5,6 +5,8 @@ pub mod environment;
 pub mod fork;
 pub mod gas;
 pub mod lane;
+pub mod layout;
+pub mod message;
 pub mod opcode;
 pub mod outcome;
 pub mod reads;
@@ -17,6 +19,12 @@ pub use batch::{Backend, Batch, ExecutionError};
 pub use bytes::Bytes;
 pub use environment::{BlobSchedule, BlockContext, Budget, Environment, Order, Permissions, Rules, blob_base_fee};
 pub use fork::{Fork, UnsupportedFork};
+pub use gas::GasSchedule;
+pub use message::{
+    Answer, AnswerStatus, Delivery, EXCHANGE_ADDRESS, EnvironmentId, Failure, Kind, Message, MessagePolicy, Messaging,
+    Peers, Query, Reader, Receipt, ReceiptStatus,
+};
+pub use opcode::Opcode;
 pub use outcome::{AccountDiff, AccountInfo, BudgetKind, Halt, KECCAK_EMPTY, Log, Outcome, Rule, SlotDiff, Status};
 pub use primitive_types::{H160, H256, U256};
 pub use reads::{AccountRead, Reads, SlotRead};

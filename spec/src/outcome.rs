@@ -1,5 +1,6 @@
 //! What an execution shows outside. Equality of outcomes is *the* correctness criterion between backends.
 
+use crate::message::Message;
 use crate::transaction::InvalidTransaction;
 use crate::{Bytes, H160, H256, U256};
 use std::fmt;
@@ -224,6 +225,8 @@ pub struct Outcome {
     pub created: Option<H160>,
     /// In order. Empty unless the transaction succeeded.
     pub logs: Vec<Log>,
+    /// Messages to other environments, in order. Empty unless the transaction succeeded.
+    pub messages: Vec<Message>,
     /// Changed accounts, sorted by address.
     pub diff: Vec<AccountDiff>,
     /// EVM instructions executed, all frames counted.
@@ -243,6 +246,7 @@ impl Outcome {
             output: Bytes::new(),
             created: None,
             logs: Vec::new(),
+            messages: Vec::new(),
             diff: Vec::new(),
             steps: 0,
         }

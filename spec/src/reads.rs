@@ -32,7 +32,8 @@ pub struct SlotRead {
 
 /// All that a transaction looked at, in the order of the first access. What frames that were undone looked at counts:
 /// it decided what they did. Another execution of the transaction by the same rules, on a state that answers all of
-/// this alike, has the same outcome.
+/// this alike, has the same outcome. Whether an account without nonce and code has storage (EIP-7610), which a creation
+/// there asks, is not listed: from Spurious Dragon on no transaction can change it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reads {
     /// Accounts.

@@ -51,6 +51,10 @@ pub trait StateView: Send + Sync {
     /// # Errors
     /// When the view cannot know: see [`StateError`].
     fn has_storage(&self, address: &H160) -> Result<bool, StateError>;
+    /// All that the state holds, where it knows: a backend may then send it ahead. `None` where it answers key by key.
+    fn memory(&self) -> Option<&MemoryState> {
+        None
+    }
     /// The code of that hash. Never asked for [`KECCAK_EMPTY`].
     ///
     /// # Errors
@@ -127,6 +131,10 @@ impl MemoryState {
 }
 
 impl StateView for MemoryState {
+    fn memory(&self) -> Option<&MemoryState> {
+        Some(self)
+    }
+
     fn account(&self, address: &H160) -> Result<Option<AccountInfo>, StateError> {
         Ok(self.accounts.get(address).map(|account| account.info))
     }

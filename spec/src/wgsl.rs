@@ -5,6 +5,7 @@
 use crate::fork::Fork;
 use crate::gas::{GasClass, GasSchedule};
 use crate::lane::{self, ProbeReport, ProbeRequest, Record, record};
+use crate::layout::{CONSTANTS, LAYOUTS, NUMBERS, Params, queue, queue_of};
 use crate::opcode::{BY_BYTE, Family, OPCODES, Opcode};
 use bytemuck::Zeroable;
 use std::fmt::{Debug, Write};
@@ -66,7 +67,12 @@ pub fn files() -> Vec<(&'static str, String)> {
         ("gas.wgsl", gas()),
         ("status.wgsl", statuses()),
         ("record.wgsl", records()),
-        ("dispatch.wgsl", dispatch()),
+        ("layout.wgsl", layouts()),
+        ("dispatch/step.wgsl", dispatch(queue::STEP)),
+        ("dispatch/arithmetic.wgsl", dispatch(queue::ARITHMETIC)),
+        ("dispatch/state.wgsl", dispatch(queue::STATE)),
+        ("dispatch/copy.wgsl", dispatch(queue::COPY)),
+        ("dispatch/frame.wgsl", dispatch(queue::FRAME)),
     ]
     .map(|(name, text)| (name, format!("// Generated from spec/ by `cargo xtask codegen`. Do not edit.\n\n{text}")))
     .into()
@@ -177,14 +183,40 @@ fn records() -> String {
     text
 }
 
-/// The switch that gives every opcode to the function of its name. Opcodes that differ only by a number share a
-/// function and pass the number on.
-fn dispatch() -> String {
+fn layouts() -> String {
+    let mut text = String::new();
+    for layout in LAYOUTS {
+        for (name, offset, _) in layout.fields {
+            line(&mut text, format_args!("const {}{name}: u32 = {offset}u;", layout.prefix));
+        }
+        line(&mut text, format_args!("const {}SIZE: u32 = {}u;\n", layout.prefix, layout.size));
+    }
+    for (prefix, numbers) in NUMBERS {
+        for (name, value) in *numbers {
+            line(&mut text, format_args!("const {prefix}{name}: u32 = {value:#x}u;"));
+        }
+        text.push('\n');
+    }
+    for (name, value) in CONSTANTS {
+        line(&mut text, format_args!("const {name}: u32 = {value:#x}u;"));
+    }
+    text.push('\n');
+    for field in GasSchedule::fields() {
+        line(&mut text, format_args!("const G_{}: u32 = {}u;", field.name.to_uppercase(), field.offset / 4));
+    }
+    text.push('\n');
+    text.push_str(&structure::<Params>());
+    text
+}
+
+/// The switch of a kernel: it gives every opcode of its queue to the function of its name. Opcodes that differ only by a
+/// number share a function and pass the number on.
+fn dispatch(queue: u32) -> String {
     let mut text = String::from(
-        "// False where the byte is no opcode.\nfn dispatch(opcode: u32) -> bool {\n    switch opcode {\n",
+        "// Nothing happens where the byte is no opcode of this kernel.\nfn dispatch(opcode: u32) {\n    switch opcode {\n",
     );
     let numbered = [("PUSH", 1, 32), ("DUP", 1, 16), ("SWAP", 1, 16), ("LOG", 0, 4)];
-    for row in OPCODES {
+    for row in OPCODES.iter().filter(|row| queue_of(row.byte) == queue) {
         let group = numbered.iter().find_map(|(stem, first, last)| {
             let number: u32 = row.name.strip_prefix(stem)?.parse().ok()?;
             (*first..=*last).contains(&number).then_some((*stem, number, *first, *last))
@@ -205,7 +237,7 @@ fn dispatch() -> String {
             Some(_) => {}
         }
     }
-    text.push_str("        default: { return false; }\n    }\n    return true;\n}\n");
+    text.push_str("        default: {}\n    }\n}\n");
     text
 }
 
@@ -269,6 +301,7 @@ mod tests {
         has_no_gap::<GasSchedule>();
         has_no_gap::<ProbeRequest>();
         has_no_gap::<ProbeReport>();
+        has_no_gap::<Params>();
     }
 
     #[test]

@@ -10,8 +10,13 @@ use super::requests::{
 use super::{BlockInput, BlockResult, MissingPredeploy, StateRoots, dao};
 use crate::convert::from_address;
 use crate::trie::{transactions_root, withdrawals_root};
-use isolane_cpu::{Available, Machine};
-use isolane_spec::{Bytes, ExecutionError, Fork, H160, InvalidTransaction, KECCAK_EMPTY, Outcome, Status, U256};
+use isolane_cpu::{Available, Machine, Observer};
+use isolane_gpu::transition::Overlay;
+use isolane_spec::{
+    AccountDiff, Backend, Batch, Bytes, Environment, ExecutionError, Fork, H160, InvalidTransaction, KECCAK_EMPTY,
+    Order, Outcome, Status, U256,
+};
+use std::sync::Arc;
 
 /// Executes a block on a machine whose environment is that of the block: its rules, its context (see
 /// [`super::block_context`]) and the state before it.
@@ -33,11 +38,63 @@ pub fn execute_block_with_roots(
     block: &BlockInput<'_>,
     roots: Option<&mut dyn StateRoots>,
 ) -> Result<BlockResult, BlockError> {
+    run(machine, block, roots, None, None)
+}
+
+/// As [`execute_block_with_roots`], with the same result; the transactions run on a backend. The machine does the rest of
+/// the block, and all of a block whose gas is of two kinds (EIP-8037).
+///
+/// # Errors
+/// When the block is invalid, or when infrastructure failed. What was executed until then stays in the machine.
+pub fn execute_block_on(
+    machine: &mut Machine,
+    block: &BlockInput<'_>,
+    roots: Option<&mut dyn StateRoots>,
+    backend: &dyn Backend,
+) -> Result<BlockResult, BlockError> {
+    run(machine, block, roots, None, Some(backend))
+}
+
+/// Chooses what of a block is observed.
+pub trait BlockObserver {
+    /// Who watches a transaction, by its index; `None`: nobody.
+    fn transaction(&mut self, _index: usize) -> Option<&mut dyn Observer> {
+        None
+    }
+    /// Who watches a call of a system contract; `None`: nobody.
+    fn system_call(&mut self, _contract: H160) -> Option<&mut dyn Observer> {
+        None
+    }
+}
+
+/// As [`execute_block_with_roots`], with the same result, and observed.
+///
+/// # Errors
+/// When the block is invalid, or when infrastructure failed. What was executed until then stays in the machine.
+pub fn execute_block_observed(
+    machine: &mut Machine,
+    block: &BlockInput<'_>,
+    roots: Option<&mut dyn StateRoots>,
+    observer: &mut dyn BlockObserver,
+) -> Result<BlockResult, BlockError> {
+    run(machine, block, roots, Some(observer), None)
+}
+
+fn run(
+    machine: &mut Machine,
+    block: &BlockInput<'_>,
+    roots: Option<&mut dyn StateRoots>,
+    observer: Option<&mut dyn BlockObserver>,
+    backend: Option<&dyn Backend>,
+) -> Result<BlockResult, BlockError> {
     let rules = machine.environment().rules;
     let mut execution = Execution {
         fork: rules.fork,
         // Only receipts before Byzantium hold a root.
         roots: roots.filter(|_| rules.fork < Fork::Byzantium),
+        observer,
+        backend: backend.filter(|_| rules.fork < Fork::Amsterdam),
+        overlay: Overlay::new(machine.environment().state.clone()),
         machine,
         merger: DiffMerger::default(),
         steps: 0,
@@ -65,10 +122,14 @@ pub fn execute_block_with_roots(
     })
 }
 
-struct Execution<'a, 'r> {
+struct Execution<'a, 'r, 'o, 'b> {
     machine: &'a mut Machine,
     fork: Fork,
     roots: Option<&'r mut (dyn StateRoots + 'r)>,
+    observer: Option<&'o mut (dyn BlockObserver + 'o)>,
+    /// What executes the transactions, if it is not the machine; and the state for it.
+    backend: Option<&'b dyn Backend>,
+    overlay: Overlay,
     merger: DiffMerger,
     steps: u64,
 }
@@ -85,7 +146,7 @@ fn failed(at: At) -> impl FnOnce(ExecutionError) -> BlockError {
     move |error| BlockError::Execution { at, error }
 }
 
-impl Execution<'_, '_> {
+impl Execution<'_, '_, '_, '_> {
     /// What happens before the first transaction.
     fn before(&mut self, block: &BlockInput<'_>) -> Result<(), BlockError> {
         if block.dao_fork {
@@ -93,7 +154,7 @@ impl Execution<'_, '_> {
             if let Some(roots) = &mut self.roots {
                 roots.apply(&diff).map_err(|problem| BlockError::StateRoot { index: 0, problem })?;
             }
-            self.merger.add(&diff);
+            self.add(&diff);
         }
         if self.fork >= Fork::Cancun {
             let Some(root) = block.header.parent_beacon_block_root else {
@@ -107,15 +168,36 @@ impl Execution<'_, '_> {
         Ok(())
     }
 
+    /// Notes a change of the state.
+    fn add(&mut self, diff: &[AccountDiff]) {
+        self.merger.add(diff);
+        if self.backend.is_some() {
+            self.overlay.apply(diff);
+        }
+    }
+
+    /// The outcomes of the transactions on the backend, which the machine then goes on from.
+    fn executed(&mut self, block: &BlockInput<'_>) -> Option<std::vec::IntoIter<Result<Outcome, ExecutionError>>> {
+        let backend = self.backend?;
+        let state = Arc::new(self.overlay.clone());
+        let environment = Environment { state, order: Order::Sequential, ..self.machine.environment().clone() };
+        let transactions = block.transactions.iter().map(|signed| (0, signed.transaction.clone())).collect();
+        Some(backend.execute(&Batch { environments: vec![environment], transactions }).into_iter())
+    }
+
     fn has_code(&mut self, contract: H160) -> Result<bool, BlockError> {
         let account = self.machine.account(contract).map_err(failed(At::System(contract)))?;
         Ok(account.is_some_and(|account| account.code_hash != KECCAK_EMPTY))
     }
 
     fn system_call(&mut self, contract: H160, input: &[u8]) -> Result<Outcome, BlockError> {
-        let outcome =
-            self.machine.system_call(contract, Bytes::copy_from_slice(input)).map_err(failed(At::System(contract)))?;
-        self.merger.add(&outcome.diff);
+        let input = Bytes::copy_from_slice(input);
+        let outcome = match self.observer.as_mut().and_then(|observer| observer.system_call(contract)) {
+            Some(observer) => self.machine.system_call_observed(contract, input, observer),
+            None => self.machine.system_call(contract, input),
+        };
+        let outcome = outcome.map_err(failed(At::System(contract)))?;
+        self.add(&outcome.diff);
         self.steps = self.steps.saturating_add(outcome.steps);
         Ok(outcome)
     }
@@ -152,6 +234,7 @@ impl Execution<'_, '_> {
             blob_gas_used: 0,
             logs_bloom: Bloom::default(),
         };
+        let mut executed = self.executed(block);
         let (mut paid_gas, mut regular_gas, mut state_gas) = (0u64, 0u64, 0u64);
         for (index, signed) in block.transactions.iter().enumerate() {
             let transaction = &signed.transaction;
@@ -165,7 +248,13 @@ impl Execution<'_, '_> {
                 let reason = InvalidTransaction::BlockGasLimitExceeded { available: state_gas_left, got: most };
                 return Err(BlockError::Transaction { index, reason });
             }
-            let outcome = self.machine.transact(transaction, available).map_err(failed(At::Transaction(index)))?;
+            let observer = self.observer.as_mut().and_then(|observer| observer.transaction(index));
+            let outcome = match (executed.as_mut().and_then(Iterator::next), observer) {
+                (Some(outcome), _) => outcome,
+                (None, Some(observer)) => self.machine.transact_observed(transaction, available, observer),
+                (None, None) => self.machine.transact(transaction, available),
+            };
+            let outcome = outcome.map_err(failed(At::Transaction(index)))?;
             if let Status::Rejected(reason) = outcome.status {
                 return Err(BlockError::Transaction { index, reason });
             }
@@ -177,7 +266,7 @@ impl Execution<'_, '_> {
             done.blob_gas_used += transaction.blob_versioned_hashes.len() as u64 * GAS_PER_BLOB;
             let bloom = blooms.bloom(&outcome.logs);
             done.logs_bloom.merge(&bloom);
-            self.merger.add(&outcome.diff);
+            self.add(&outcome.diff);
             self.steps = self.steps.saturating_add(outcome.steps);
             done.receipts.push(Receipt {
                 transaction_type: transaction.transaction_type,
@@ -186,6 +275,11 @@ impl Execution<'_, '_> {
                 bloom,
             });
             done.outcomes.push(outcome);
+        }
+        if executed.is_some() {
+            let state = Arc::new(self.overlay.clone());
+            let environment = Environment { state, ..self.machine.environment().clone() };
+            self.machine.reset(environment);
         }
         Ok(done)
     }

@@ -40,6 +40,12 @@ impl CliError {
     pub fn usage(message: impl Into<String>) -> Self {
         Self { exit: Exit::Usage, message: message.into() }
     }
+
+    /// A device that cannot be used.
+    #[must_use]
+    pub fn device(message: impl Into<String>) -> Self {
+        Self { exit: Exit::Device, message: message.into() }
+    }
 }
 
 impl fmt::Display for CliError {

@@ -1,5 +1,6 @@
 //! `isolane test`.
 
+use super::trace::TraceArgs;
 use super::{CliError, Exit};
 use crate::conformance::summary::{Detail, Totals};
 use crate::conformance::{self, Event, Options, Record, Selection, Verdict};
@@ -7,7 +8,7 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 const EXAMPLES: &str = "\
@@ -17,6 +18,7 @@ Examples:
   isolane test fixtures/ --filter sstore -v       cases with sstore in their file or name
   isolane test fixtures/ --list                   what there is, without running it
   isolane test fixtures/ --json > results.jsonl   JSON Lines (schema isolane-test/1)
+  isolane test FILE --filter sstore --trace -     every instruction (EIP-3155)
 
 A PATH is a fixture (.json, .json.zst), a pack of fixtures (.tar, .tar.zst) or a folder of both. State, blockchain,
 transaction, RLP, trie and basic tests of execution-specs and ethereum/tests are told apart by their content. A case
@@ -43,6 +45,8 @@ pub struct TestArgs {
     /// Print JSON Lines instead of a table.
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    backend: crate::gpu::BackendArgs,
     /// Worker threads [default: one a processor].
     #[arg(long, value_name = "N", env = "ISOLANE_THREADS", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
@@ -52,6 +56,8 @@ pub struct TestArgs {
     /// Every case, not only failures.
     #[arg(short, long)]
     verbose: bool,
+    #[command(flatten)]
+    trace: TraceArgs,
 }
 
 fn known_fork(name: &str) -> Result<String, String> {
@@ -60,10 +66,15 @@ fn known_fork(name: &str) -> Result<String, String> {
 
 /// Runs it.
 pub fn run(arguments: &TestArgs) -> Result<Exit, CliError> {
+    let tracing = arguments.trace.open(arguments.json, arguments.backend.backend)?;
+    let backend = arguments.trace.backend(&arguments.backend);
+    let gpu = backend.open().map_err(|error| CliError::device(error.to_string()))?.map(Arc::new);
     let options = Options {
         selection: Selection { fork: arguments.fork.clone(), filter: arguments.filter.clone() },
-        threads: arguments.threads.map_or(0, usize::from),
+        threads: arguments.trace.threads(arguments.threads),
         list: arguments.list,
+        backend: gpu.clone().map(|gpu| conformance::SharedBackend(gpu)),
+        tracing: tracing.clone(),
     };
     let detail = match (arguments.quiet, arguments.verbose) {
         (true, _) => Detail::Failures,
@@ -79,16 +90,25 @@ pub fn run(arguments: &TestArgs) -> Result<Exit, CliError> {
     let walked = conformance::run(&arguments.paths, &options, &|event| {
         console.lock().unwrap_or_else(PoisonError::into_inner).event(event);
     });
+    if let Some(gpu) = &gpu {
+        eprintln!("{}: {}", gpu.adapter().info().name, crate::gpu::summary(&gpu.statistics()));
+    }
     let console = console.into_inner().unwrap_or_else(PoisonError::into_inner);
     console.bar.finish_and_clear();
     let walked = walked.map_err(|error| CliError::usage(format!("{error}: use fewer --threads")))?;
     let text = console.totals.render(walked);
-    std::io::stdout()
-        .write_all(text.as_bytes())
-        .map_err(|error| CliError::usage(format!("cannot write to standard output: {error}")))?;
+    let traced = arguments.trace.close(tracing.as_deref());
+    if arguments.trace.to_stdout() {
+        eprint!("{text}");
+    } else {
+        std::io::stdout()
+            .write_all(text.as_bytes())
+            .map_err(|error| CliError::usage(format!("cannot write to standard output: {error}")))?;
+    }
     if let Some(problem) = console.totals.nothing() {
         return Err(CliError::usage(problem));
     }
+    traced?;
     Ok(match console.totals.exit_code() {
         0 => Exit::Match,
         1 => Exit::Mismatch,

@@ -4,6 +4,7 @@
 //! test, one fork of a transaction test, one basic test. A case passes only if all that its fixture says was checked.
 
 mod basic;
+mod batch;
 mod blockchain;
 mod list;
 mod machine;
@@ -13,7 +14,7 @@ pub mod summary;
 mod transaction;
 
 pub use list::Selection;
-pub use runner::{Options, Stopped, run};
+pub use runner::{Options, SharedBackend, Stopped, run};
 pub use state::address_of;
 
 use crate::load::archive::ArchiveError;
@@ -78,6 +79,16 @@ pub enum Verdict {
     Malformed(JsonError),
     /// Nothing that was checked is wrong, but this could not be checked.
     Unchecked(String),
+}
+
+impl Verdict {
+    /// Says in which document something malformed is.
+    fn in_file(self, file: &str) -> Self {
+        match self {
+            Self::Malformed(error) => Self::Malformed(error.in_file(file)),
+            other => other,
+        }
+    }
 }
 
 /// A case and how it ended.

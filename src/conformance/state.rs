@@ -1,21 +1,25 @@
 //! State tests.
 
+use super::batch::Pending;
 use super::machine::with_machine;
 use super::runner::Place;
 use super::{Difference, Differences, Verdict, is_expected};
-use crate::block::{Bloom, GAS_PER_BLOB, PostTransaction, Receipt, logs_hash, transaction_exception_names};
+use crate::block::{
+    BlockObserver as _, Bloom, GAS_PER_BLOB, PostTransaction, Receipt, logs_hash, transaction_exception_names,
+};
 use crate::convert::{from_address, keccak, to_address, to_word};
 use crate::load::fixtures::state_test::{StateTest, StateTestCase, StateTestView};
 use crate::load::fixtures::{ExpectedReceipt, Test};
 use crate::load::json::JsonError;
 use crate::load::transaction::{SignedTransaction, decode_transaction};
+use crate::trace::Tracing;
 use crate::trie::state_root;
 use alloy_eips::eip7702::{self, SignedAuthorization};
 use alloy_primitives::BloomInput;
-use isolane_cpu::Available;
+use isolane_cpu::{Available, Machine};
 use isolane_spec::{
-    Authorization, Bytes, Environment, Fork, H160, H256, Log, MemoryAccount, MemoryState, Outcome, StateView, Status,
-    Transaction, TransactionType,
+    Authorization, Bytes, Environment, ExecutionError, Fork, H160, H256, Log, MemoryAccount, MemoryState, Outcome,
+    StateView, Status, Transaction, TransactionType,
 };
 use rayon::prelude::*;
 use secp256k1::{PublicKey, SECP256K1, SecretKey};
@@ -32,6 +36,9 @@ pub(super) fn run(test: &Test<'_, '_>, place: Place<'_>) {
     if cases.is_empty() {
         return place.malformed(&test.name, &JsonError::new("at least one case", "none").at("post"));
     }
+    if place.is_batched() {
+        return deferred(test, place, read, &view, &sender);
+    }
     cases.into_par_iter().for_each(|(fork, case)| {
         let name = format!("{} [{fork} d{} g{} v{}]", test.name, case.data, case.gas, case.value);
         place.case(&name, fork, || {
@@ -39,10 +46,45 @@ pub(super) fn run(test: &Test<'_, '_>, place: Place<'_>) {
             match (fork.parse::<Fork>(), &sender) {
                 (Err(error), _) => at(JsonError::new("a fork", error.to_string()).at("post")),
                 (_, Err(error)) => at(error.clone()),
-                (Ok(fork), Ok(sender)) => run_case(&name, &read, fork, case, &view, *sender).unwrap_or_else(at),
+                (Ok(fork), Ok(sender)) => {
+                    run_case(&name, &read, fork, case, &view, *sender, place.tracing()).unwrap_or_else(at)
+                }
             }
         });
     });
+}
+
+/// Hands all cases to the batches of the run.
+fn deferred(
+    test: &Test<'_, '_>,
+    place: Place<'_>,
+    read: StateTest,
+    view: &Arc<dyn StateView>,
+    sender: &Result<H160, JsonError>,
+) {
+    let read = Arc::new(read);
+    for (fork, cases) in &read.post {
+        for case in cases {
+            let name = format!("{} [{fork} d{} g{} v{}]", test.name, case.data, case.gas, case.value);
+            place.deferred(&name, fork, || {
+                let at = |error: JsonError| Verdict::Malformed(error.at(&test.name));
+                let fork: Fork =
+                    fork.parse().map_err(|error| at(JsonError::new("a fork", format!("{error}")).at("post")))?;
+                let sender = sender.clone().map_err(at)?;
+                let prepared = prepare_case(&name, &read, fork, case, view, sender).map_err(at)?;
+                let (read, case) = (Arc::clone(&read), case.clone());
+                let PreparedCase { environment, transaction, differences, refused } = prepared;
+                let judged = transaction.clone();
+                Ok(Pending {
+                    environment,
+                    transaction,
+                    judge: Box::new(move |outcome| {
+                        judge_case(&read, fork, &case, &judged, differences, refused, outcome)
+                    }),
+                })
+            });
+        }
+    }
 }
 
 /// The address of a secret key; `None` where it is zero or not below the curve's order.
@@ -72,7 +114,35 @@ fn run_case(
     case: &StateTestCase,
     view: &Arc<dyn StateView>,
     sender: H160,
+    tracing: Option<&Tracing>,
 ) -> Result<Verdict, JsonError> {
+    let PreparedCase { environment, transaction, differences, refused } =
+        prepare_case(name, test, fork, case, view, sender)?;
+    let available =
+        Available { gas: environment.block.gas_limit, blob_gas: environment.rules.blob_schedule.max * GAS_PER_BLOB };
+    let outcome = with_machine(environment, |machine| match tracing {
+        Some(tracing) => traced(machine, test, &transaction, available, tracing),
+        None => machine.transact(&transaction, available),
+    });
+    Ok(judge_case(test, fork, case, &transaction, differences, refused, outcome))
+}
+
+/// A case before its transaction runs.
+struct PreparedCase {
+    environment: Environment,
+    transaction: Transaction,
+    differences: Differences,
+    refused: Option<Refusal>,
+}
+
+fn prepare_case(
+    name: &str,
+    test: &StateTest,
+    fork: Fork,
+    case: &StateTestCase,
+    view: &Arc<dyn StateView>,
+    sender: H160,
+) -> Result<PreparedCase, JsonError> {
     let (rules, block) = test.environment(fork)?;
     let mut transaction = test.transaction.choose(case)?;
     transaction.sender = sender;
@@ -92,12 +162,23 @@ fn run_case(
     }
     check_authorities(test, &mut differences);
 
-    let available = Available { gas: block.gas_limit, blob_gas: rules.blob_schedule.max * GAS_PER_BLOB };
     let environment = Environment::new(name, rules, block, view.clone());
-    let outcome = with_machine(environment, |machine| machine.transact(&transaction, available));
+    Ok(PreparedCase { environment, transaction, differences, refused })
+}
+
+/// Judges what came of the transaction.
+fn judge_case(
+    test: &StateTest,
+    fork: Fork,
+    case: &StateTestCase,
+    transaction: &Transaction,
+    mut differences: Differences,
+    refused: Option<Refusal>,
+    outcome: Result<Outcome, ExecutionError>,
+) -> Verdict {
     let outcome = match outcome {
         Ok(outcome) => outcome,
-        Err(error) => return Ok(Verdict::Failed(vec![Difference::new("execution", "an outcome", error)])),
+        Err(error) => return Verdict::Failed(vec![Difference::new("execution", "an outcome", error)]),
     };
     let reason = match (&outcome.status, refused) {
         (Status::Rejected(reason), _) => Some((transaction_exception_names(reason), reason.to_string())),
@@ -113,9 +194,27 @@ fn run_case(
     }
     check_post(test, case, &outcome, &mut differences);
     if let Some(receipt) = &case.receipt {
-        check_receipt(receipt, &transaction, &outcome, fork, case, &mut differences);
+        check_receipt(receipt, transaction, &outcome, fork, case, &mut differences);
     }
-    Ok(differences.verdict())
+    differences.verdict()
+}
+
+/// Executes and traces, with the state root after the transaction.
+fn traced(
+    machine: &mut Machine,
+    test: &StateTest,
+    transaction: &Transaction,
+    available: Available,
+    tracing: &Tracing,
+) -> Result<Outcome, ExecutionError> {
+    let environment = machine.environment().clone();
+    let mut trace = tracing.block(environment.id.to_string(), &environment, Vec::new());
+    let Some(observer) = trace.transaction(0) else { return machine.transact(transaction, available) };
+    let outcome = machine.transact_observed(transaction, available, observer)?;
+    let mut post = test.pre.as_ref().clone();
+    post.apply(&outcome.diff);
+    trace.end(Some(state_root(&post)));
+    Ok(outcome)
 }
 
 type Refusal = (&'static [&'static str], String);

@@ -2,6 +2,7 @@
 
 use super::compare::Exactness;
 use super::trace::{self, Trace};
+use crate::gpu::{BackendArgs, BackendKind};
 use isolane_cpu::Reference;
 use isolane_spec::{Backend, Environment, ExecutionError, Transaction};
 
@@ -44,7 +45,18 @@ impl Candidate {
     }
 }
 
-/// All backends that are there, the one that the others are compared with first.
+/// A graphics device; a software one only where it is asked for, because it takes half a minute to compile at first.
+fn device(software: bool) -> Result<Candidate, String> {
+    let backend = if software { BackendKind::Gpu } else { BackendKind::Auto };
+    let arguments = BackendArgs { backend, ..BackendArgs::default() };
+    match arguments.open() {
+        Ok(Some(gpu)) => Ok(Candidate::exact(gpu)),
+        Ok(None) => Err("no graphics device".to_owned()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// All backends that are there, the one that the others are compared with first. Of graphics devices those of hardware.
 #[must_use]
 pub fn found() -> Vec<Candidate> {
     let mut list = vec![
@@ -52,7 +64,7 @@ pub fn found() -> Vec<Candidate> {
     ];
     #[cfg(feature = "revm")]
     list.push(Candidate::oracle(super::oracle::Revm).traced(super::oracle::trace));
-    list.shrink_to_fit();
+    list.extend(device(false));
     list
 }
 
@@ -62,6 +74,9 @@ pub fn found() -> Vec<Candidate> {
 /// When one of them is not there, with the names of those that are.
 pub fn named(names: &[String]) -> Result<Vec<Candidate>, String> {
     let mut there = found();
+    if names.iter().any(|name| name == "gpu") && !there.iter().any(|candidate| candidate.name() == "gpu") {
+        there.push(device(true).map_err(|error| format!("backend \"gpu\": {error}"))?);
+    }
     let known: Vec<&str> = there.iter().map(Candidate::name).collect();
     let known = known.join(", ");
     let mut list = Vec::new();

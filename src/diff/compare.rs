@@ -39,15 +39,30 @@ pub fn same(left: &Outcome, right: &Outcome, exactness: Exactness) -> bool {
     if exactness == Exactness::Everything {
         return left == right;
     }
-    same_status(&left.status, &right.status, exactness)
-        && left.gas_used == right.gas_used
-        && left.gas_refunded == right.gas_refunded
-        && left.block_gas_used == right.block_gas_used
-        && left.state_gas_used == right.state_gas_used
-        && left.output == right.output
-        && left.created == right.created
-        && left.logs == right.logs
-        && left.diff == right.diff
+    // All fields by name: a new one has to be compared before this compiles.
+    let Outcome {
+        status,
+        gas_used,
+        gas_refunded,
+        block_gas_used,
+        state_gas_used,
+        output,
+        created,
+        logs,
+        messages,
+        diff,
+        steps: _,
+    } = left;
+    same_status(status, &right.status, exactness)
+        && *gas_used == right.gas_used
+        && *gas_refunded == right.gas_refunded
+        && *block_gas_used == right.block_gas_used
+        && *state_gas_used == right.state_gas_used
+        && *output == right.output
+        && *created == right.created
+        && *logs == right.logs
+        && *messages == right.messages
+        && *diff == right.diff
 }
 
 fn same_status(left: &Status, right: &Status, exactness: Exactness) -> bool {
@@ -126,6 +141,7 @@ pub fn differences(left: &Outcome, right: &Outcome, exactness: Exactness) -> Vec
     bytes(&mut found, "output", &left.output, &right.output);
     found.check("created", &left.created, &right.created);
     logs(&mut found, &left.logs, &right.logs);
+    found.check("messages", &left.messages, &right.messages);
     diffs(&mut found, &left.diff, &right.diff);
     if exactness == Exactness::Everything {
         found.check("steps", &left.steps, &right.steps);
@@ -220,7 +236,7 @@ fn info(found: &mut Found, path: &str, left: &Option<AccountInfo>, right: &Optio
 #[cfg(test)]
 mod tests {
     use super::*;
-    use isolane_spec::{Bytes, InvalidTransaction, SlotDiff, U256};
+    use isolane_spec::{Bytes, InvalidTransaction, Message, SlotDiff, U256};
 
     fn outcome() -> Outcome {
         let slot = |key: u64| SlotDiff { key: key.into(), before: U256::zero(), after: U256::one() };
@@ -240,7 +256,7 @@ mod tests {
     #[test]
     fn every_field_is_compared() {
         type Change = (&'static str, fn(&mut Outcome));
-        let changes: [Change; 13] = [
+        let changes: [Change; 14] = [
             ("status", |o| o.status = Status::Revert),
             ("gas_used", |o| o.gas_used += 1),
             ("gas_refunded", |o| o.gas_refunded += 1),
@@ -249,6 +265,7 @@ mod tests {
             ("output.len", |o| o.output = Bytes::from_static(&[1])),
             ("created", |o| o.created = Some(H160::zero())),
             ("logs[0].data.len", |o| o.logs[0].data = Bytes::new()),
+            ("messages", |o| o.messages.push(Message::default())),
             ("diff[0x0101010101010101010101010101010101010101].after.nonce", |o| {
                 o.diff[0].after = Some(AccountInfo { nonce: 2, ..AccountInfo::default() });
             }),

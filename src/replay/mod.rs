@@ -13,11 +13,13 @@ mod verify;
 pub use find::{Inputs, find};
 
 use crate::chain::ChainSpec;
+use crate::conformance::SharedBackend;
 use crate::load::block_pack::BlockPack;
 use crate::load::code_cache::CodeCache;
 use crate::load::transaction_pack::{self, TransactionPack};
 use crate::load::typed::{self, InputError};
 use crate::report::{InputReport, Kind, Summary, Times, peak_memory};
+use crate::trace::Tracing;
 use serde::Deserialize;
 use std::any::Any;
 use std::cell::{Cell, RefCell};
@@ -25,7 +27,7 @@ use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 /// How to replay.
@@ -37,6 +39,10 @@ pub struct Options {
     pub keep_receipts: bool,
     /// The schedule of the packs' chain, where it is not built in.
     pub chain: Option<ChainSpec>,
+    /// What executes the transactions, if it is not the reference.
+    pub backend: Option<SharedBackend>,
+    /// Where the traces of the transactions go, if they are traced.
+    pub tracing: Option<Arc<Tracing>>,
 }
 
 /// What all workers share.
@@ -99,7 +105,7 @@ pub fn replay(
     let mut summary = out.into_inner().unwrap_or_else(PoisonError::into_inner).summary;
     summary.wall = start.elapsed();
     summary.threads = threads;
-    summary.backend = "cpu";
+    summary.backend = options.backend.as_ref().map_or("cpu", |backend| backend.0.name());
     summary.peak_memory = peak_memory();
     Ok(summary)
 }
@@ -197,7 +203,7 @@ fn one(path: &Path, file: &str, shared: &Shared<'_>) -> Result<InputReport, Inpu
     };
     let result = match pack {
         Pack::Block(pack) => block::replay(file, *pack, times, shared),
-        Pack::Transaction(pack) => single::replay(file, *pack, times, &shared.codes),
+        Pack::Transaction(pack) => single::replay(file, *pack, times, shared),
     };
     Ok(result.unwrap_or_else(|error| InputReport {
         kind,

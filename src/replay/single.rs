@@ -1,16 +1,18 @@
 //! Replays single-transaction packs.
 
+use super::Shared;
 use super::expect::{first_log_difference, post_state_differences};
 use super::mismatch::{Mismatch, show_bytes};
+use crate::block::BlockObserver as _;
 use crate::load::block_pack::memory_state;
-use crate::load::code_cache::CodeCache;
 use crate::load::envelope;
 use crate::load::transaction_pack::{FORMAT, TransactionPack};
 use crate::load::typed::InputError;
 use crate::report::{Checks, InputReport, Kind, StateSource, Times, Verdict};
 use isolane_cpu::{Available, Machine};
 use isolane_spec::{
-    BlobSchedule, BlockContext, Environment, Halt, Outcome, Rules, StateView, Status, U256, blob_base_fee,
+    Batch, BlobSchedule, BlockContext, Environment, ExecutionError, Halt, Outcome, Rules, StateView, Status, U256,
+    blob_base_fee,
 };
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -52,7 +54,7 @@ pub fn replay(
     file: &str,
     mut pack: TransactionPack,
     mut times: Times,
-    codes: &CodeCache,
+    shared: &Shared<'_>,
 ) -> Result<InputReport, InputError> {
     if pack.format != FORMAT {
         return Err(InputError::at("format", format!("expected {FORMAT:?}, got {:?}", pack.format)));
@@ -70,15 +72,28 @@ pub fn replay(
     times.recover = start.elapsed();
 
     let start = Instant::now();
-    let state = Arc::new(memory_state(std::mem::take(&mut pack.prestate.0), &pack.block_hashes.0, codes)?);
+    let state = Arc::new(memory_state(std::mem::take(&mut pack.prestate.0), &pack.block_hashes.0, &shared.codes)?);
     let rules = rules(&pack);
     let environment =
         Environment::new(file, rules, context(&pack, &rules), Arc::<isolane_spec::MemoryState>::clone(&state));
     let available =
         Available { gas: pack.block.gas_limit.0, blob_gas: rules.blob_schedule.max * crate::block::GAS_PER_BLOB };
-    let outcome = Machine::new(environment)
-        .transact(&prepared.transaction, available)
-        .map_err(|error| InputError::at("transaction", error.to_string()))?;
+    let mut machine = Machine::new(environment);
+    let mut trace =
+        shared.options.tracing.as_ref().map(|tracing| tracing.block(file, machine.environment(), vec![prepared.hash]));
+    let observer = trace.as_mut().and_then(|trace| trace.transaction(0));
+    let outcome = match (observer, &shared.options.backend) {
+        (Some(observer), _) => machine.transact_observed(&prepared.transaction, available, observer),
+        (None, None) => machine.transact(&prepared.transaction, available),
+        (None, Some(backend)) => {
+            let environment = machine.environment().clone();
+            let transactions = vec![(0, prepared.transaction.clone())];
+            let mut outcomes = backend.0.execute(&Batch { environments: vec![environment], transactions });
+            outcomes.pop().unwrap_or(Err(ExecutionError::NoEnvironment(0)))
+        }
+    };
+    drop(trace);
+    let outcome = outcome.map_err(|error| InputError::at("transaction", error.to_string()))?;
     times.execute = start.elapsed();
 
     let start = Instant::now();

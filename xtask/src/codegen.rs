@@ -24,7 +24,7 @@ pub fn run(args: &Args) -> Result<bool> {
             println!("stale: shaders/generated/{name}: run `cargo xtask codegen`");
             fresh = false;
         } else {
-            std::fs::create_dir_all(&folder)?;
+            std::fs::create_dir_all(path.parent().unwrap_or(&folder))?;
             std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
             println!("wrote shaders/generated/{name}");
         }

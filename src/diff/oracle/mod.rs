@@ -369,6 +369,7 @@ impl<I> Oracle<I> {
             output: output.0,
             created,
             logs,
+            messages: Vec::new(),
             diff,
             // revm does not count them.
             steps: 0,

@@ -1,0 +1,622 @@
+//! [`Gpu`]: executes batches on a device.
+//!
+//! Transactions are prepared and finished on the host ([`crate::transition`]); their code runs on lanes. The transactions
+//! of an environment with [`Order::Sequential`] run at once on the state that is committed so far; in their order they are
+//! committed as far as nothing that they read has changed since, and the others run again. What no lane can hold runs
+//! whole on the fallback, and is counted.
+
+use crate::adapter::Adapter;
+use crate::class::CLASSES;
+use crate::code_store::CodeStore;
+use crate::device::{Device, DeviceError};
+use crate::kernels::{Kernels, Times};
+use crate::lanes::{Host, LaneEnd, LaneStart, RunEnvironment, RunLimits, Seed};
+use crate::probe::SelfTestError;
+use crate::report::{EndReport, escape_reason};
+use crate::services::Services;
+use crate::state_tables::StateTables;
+use crate::transition::{
+    self, Available, Ended, Final, FinalSlot, GAS_PER_BLOB, Kind, Overlay, Prepared, Reads, Start,
+};
+use isolane_spec::lane::status_of;
+use isolane_spec::{
+    AccountDiff, Backend, Batch, Environment, ExecutionError, H160, KECCAK_EMPTY, Order, Outcome, StateView, Status,
+    Transaction,
+};
+use rayon::prelude::*;
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// More gas than this a lane cannot count: the costs of memory must fit beside it.
+const MOST_GAS: u64 = 0xf000_0000;
+/// Words of the outbox at least.
+const OUTBOX_WORDS: u64 = 1 << 21;
+/// Code that is decoded ahead of its first call, in bytes a state.
+const EAGER_CODE: usize = 8 << 20;
+/// Words of decoded code that are kept from batch to batch.
+const KEPT_CODE: usize = 24 << 20;
+
+/// How a device is used. No choice changes a result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GpuOptions {
+    /// Most lanes at once; fewer where the device's memory is too small.
+    pub lanes: u32,
+    /// Invocations of a workgroup.
+    pub workgroup: u32,
+    /// Most instructions of a lane in one dispatch.
+    pub steps: u32,
+    /// Rounds of the first exchange with the host.
+    pub rounds: u32,
+    /// The device is given up when an exchange takes longer.
+    pub deadline: Duration,
+}
+
+impl Default for GpuOptions {
+    fn default() -> Self {
+        Self { lanes: 65_536, workgroup: 64, steps: 512, rounds: 6, deadline: Duration::from_secs(120) }
+    }
+}
+
+/// Where transactions ran, and why some ran elsewhere.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Statistics {
+    /// Transactions whose code ran on lanes to its end.
+    pub device: u64,
+    /// Transactions that ran no code: finished while they were prepared.
+    pub host: u64,
+    /// Transactions that the fallback executed.
+    pub fallback: u64,
+    /// Why, and how many.
+    pub reasons: BTreeMap<String, u64>,
+    /// Times that a lane's transaction ran again because a transaction before it changed what it had read.
+    pub reruns: u64,
+    /// EVM instructions that lanes executed.
+    pub steps: u64,
+    /// Where the device's time went.
+    pub times: Times,
+}
+
+/// Why a device cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// It failed its self-test.
+    #[error("the self-test failed: {0}")]
+    SelfTest(#[from] SelfTestError),
+    /// It could not be readied.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
+}
+
+/// Executes batches on a device.
+pub struct Gpu {
+    inner: Mutex<Inner>,
+    services: Arc<dyn Services>,
+    fallback: Arc<dyn Backend + Send + Sync>,
+    options: GpuOptions,
+    adapter: Adapter,
+}
+
+struct Inner {
+    /// `None` once the device is lost; it is opened again with the next batch.
+    kernels: Option<Kernels>,
+    codes: CodeStore,
+    statistics: Statistics,
+}
+
+/// A transaction at work.
+struct Work<'a> {
+    /// Its place in the batch.
+    index: usize,
+    transaction: &'a Transaction,
+    /// What its lane left, and how many commits its environment had when it ran.
+    ran: Option<(Box<Start>, Ended, Reads, usize)>,
+    /// The fallback has to execute it, for this reason.
+    escaped: Option<String>,
+}
+
+/// An environment at work.
+struct Course<'a> {
+    environment: &'a Environment,
+    state: Arc<Overlay>,
+    available: Available,
+    /// In order; what is committed has left.
+    work: std::collections::VecDeque<Work<'a>>,
+    /// What was committed.
+    commits: Vec<Vec<AccountDiff>>,
+    failed: Option<ExecutionError>,
+}
+
+type Results = Vec<Result<Outcome, ExecutionError>>;
+
+impl Gpu {
+    /// Opens the adapter, once it has passed its self-test, and compiles the kernels.
+    ///
+    /// # Errors
+    /// When the adapter cannot be used, or computes wrongly.
+    pub fn open(
+        adapter: &Adapter,
+        services: Arc<dyn Services>,
+        fallback: Arc<dyn Backend + Send + Sync>,
+        options: GpuOptions,
+    ) -> Result<Self, OpenError> {
+        adapter.self_test(options.deadline)?;
+        let kernels = ready(adapter, &options)?;
+        let inner = Inner { kernels: Some(kernels), codes: CodeStore::new(), statistics: Statistics::default() };
+        Ok(Self { inner: Mutex::new(inner), services, fallback, options, adapter: adapter.clone() })
+    }
+
+    /// The adapter.
+    #[must_use]
+    pub fn adapter(&self) -> &Adapter {
+        &self.adapter
+    }
+
+    /// Where transactions ran so far.
+    #[must_use]
+    pub fn statistics(&self) -> Statistics {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner).statistics.clone()
+    }
+
+    /// Compiles all kernels now rather than at their first use. Returns how long each took.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn warm_up(&self) -> Result<Vec<(&'static str, Duration)>, DeviceError> {
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        match &mut inner.kernels {
+            Some(kernels) => kernels.warm_up(),
+            None => Err(DeviceError::Lost("it failed before".to_owned())),
+        }
+    }
+}
+
+fn ready(adapter: &Adapter, options: &GpuOptions) -> Result<Kernels, DeviceError> {
+    catch_unwind(AssertUnwindSafe(|| {
+        let device = Device::open(adapter.inner())?;
+        Kernels::new(device, options.workgroup, options.deadline, None)
+    }))
+    .unwrap_or_else(|payload| Err(DeviceError::from_panic(payload.as_ref())))
+}
+
+impl Backend for Gpu {
+    fn name(&self) -> &'static str {
+        "gpu"
+    }
+
+    fn execute(&self, batch: &Batch) -> Results {
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let inner = &mut *inner;
+        let mut results: Results = batch
+            .transactions
+            .iter()
+            .map(|(environment, _)| Err(ExecutionError::NoEnvironment(*environment)))
+            .collect();
+        let mut courses = self.courses(batch);
+        let mut tables = StateTables::new();
+        if inner.codes.len() > KEPT_CODE {
+            inner.codes.clear();
+        }
+        let mut runs = self.run_environments(&courses, inner, &mut tables);
+        loop {
+            for course in &mut courses {
+                self.commit(course, &mut results, &mut inner.statistics);
+            }
+            // What runs next: everything that has not run on a state that still holds.
+            let mut jobs = Vec::new();
+            for (place, course) in courses.iter_mut().enumerate() {
+                let Course { environment, state, available, work, .. } = course;
+                let prepared: Vec<Option<Box<Start>>> = work
+                    .par_iter()
+                    .map(|item| {
+                        if item.ran.is_some() || item.escaped.is_some() || environment.is_restricted() {
+                            return None;
+                        }
+                        let start =
+                            transition::prepare(environment, &**state, item.transaction, *available, &*self.services);
+                        match start {
+                            Ok(Prepared::Run(start)) if start.gas <= MOST_GAS => Some(start),
+                            _ => None,
+                        }
+                    })
+                    .collect();
+                jobs.extend(prepared.into_iter().enumerate().filter_map(|(item, start)| Some((place, item, start?))));
+            }
+            if jobs.is_empty() {
+                break;
+            }
+            for (place, course) in courses.iter().enumerate() {
+                refresh(&mut runs[place], course, inner, &mut tables);
+            }
+            self.run(inner, &mut tables, &runs, &mut courses, jobs);
+        }
+        results
+    }
+}
+
+impl Gpu {
+    fn courses<'a>(&self, batch: &'a Batch) -> Vec<Course<'a>> {
+        // Each transaction of an independent environment is an environment of its own.
+        let mut sequential: Vec<Option<usize>> = vec![None; batch.environments.len()];
+        let mut courses: Vec<Course<'a>> = Vec::new();
+        for (index, (environment, transaction)) in batch.transactions.iter().enumerate() {
+            let Some(rules) = batch.environments.get(*environment as usize) else { continue };
+            let known = match rules.order {
+                Order::Sequential => sequential[*environment as usize],
+                Order::Independent => None,
+            };
+            let place = known.unwrap_or_else(|| {
+                courses.push(Course {
+                    environment: rules,
+                    state: Arc::new(Overlay::new(rules.state.clone())),
+                    available: Available {
+                        gas: rules.block.gas_limit,
+                        blob_gas: rules.rules.blob_schedule.max.saturating_mul(GAS_PER_BLOB),
+                    },
+                    work: std::collections::VecDeque::new(),
+                    commits: Vec::new(),
+                    failed: None,
+                });
+                courses.len() - 1
+            });
+            if rules.order == Order::Sequential {
+                sequential[*environment as usize] = Some(place);
+            }
+            courses[place].work.push_back(Work { index, transaction, ran: None, escaped: None });
+        }
+        courses
+    }
+
+    /// Commits in order what holds; stops at the first transaction that has to run (again).
+    fn commit(&self, course: &mut Course<'_>, results: &mut Results, statistics: &mut Statistics) {
+        while let Some(mut item) = course.work.pop_front() {
+            let result = match course.failed.clone() {
+                Some(error) => Some(Err(error)),
+                None => self.settle(course, &mut item, statistics),
+            };
+            let Some(result) = result else {
+                course.work.push_front(item);
+                return;
+            };
+            match &result {
+                Ok(outcome) => {
+                    course.available.gas = course.available.gas.saturating_sub(outcome.gas_used);
+                    if !matches!(outcome.status, Status::Rejected(_)) {
+                        let blobs = item.transaction.blob_versioned_hashes.len() as u64;
+                        course.available.blob_gas = course.available.blob_gas.saturating_sub(blobs * GAS_PER_BLOB);
+                    }
+                    if !course.work.is_empty() && !outcome.diff.is_empty() {
+                        Arc::make_mut(&mut course.state).apply(&outcome.diff);
+                        course.commits.push(outcome.diff.clone());
+                    }
+                }
+                Err(error) => course.failed = Some(error.clone()),
+            }
+            results[item.index] = result;
+        }
+    }
+
+    /// The outcome of the next transaction of an environment; `None` if it has to run first.
+    fn settle(
+        &self,
+        course: &Course<'_>,
+        item: &mut Work<'_>,
+        statistics: &mut Statistics,
+    ) -> Option<Result<Outcome, ExecutionError>> {
+        if let Some((start, ended, reads, commits)) = item.ran.take() {
+            let stale = course.commits[commits..].iter().any(|diff| transition::conflicts(&reads, diff))
+                || item.transaction.gas_limit > course.available.gas
+                || item.transaction.blob_versioned_hashes.len() as u64 * GAS_PER_BLOB > course.available.blob_gas;
+            if !stale {
+                statistics.device += 1;
+                return Some(transition::finish(&start, ended, &*course.state).map_err(ExecutionError::State));
+            }
+            statistics.reruns += 1;
+        }
+        if let Some(reason) = item.escaped.take() {
+            return Some(self.escape(course, item.transaction, reason, statistics));
+        }
+        if course.environment.is_restricted() {
+            return Some(self.escape(course, item.transaction, "restricted environment".to_owned(), statistics));
+        }
+        let prepared = transition::prepare(
+            course.environment,
+            &*course.state,
+            item.transaction,
+            course.available,
+            &*self.services,
+        );
+        match prepared {
+            Ok(Prepared::Run(start)) if start.gas > MOST_GAS => {
+                Some(self.escape(course, item.transaction, "gas".to_owned(), statistics))
+            }
+            Ok(Prepared::Run(_)) => None,
+            Ok(Prepared::Done(outcome)) => {
+                statistics.host += 1;
+                Some(Ok(*outcome))
+            }
+            Ok(Prepared::Unsupported(_)) => {
+                let reason = format!("{} rules", course.environment.rules.fork);
+                Some(self.escape(course, item.transaction, reason, statistics))
+            }
+            Err(error) => Some(Err(error.into())),
+        }
+    }
+
+    /// Executes a transaction on the fallback.
+    fn escape(
+        &self,
+        course: &Course<'_>,
+        transaction: &Transaction,
+        reason: String,
+        statistics: &mut Statistics,
+    ) -> Result<Outcome, ExecutionError> {
+        statistics.fallback += 1;
+        *statistics.reasons.entry(reason).or_default() += 1;
+        let environment = Environment { state: course.state.clone(), ..course.environment.clone() };
+        let batch = Batch { environments: vec![environment], transactions: vec![(0, transaction.clone())] };
+        self.fallback
+            .execute(&batch)
+            .pop()
+            .unwrap_or_else(|| Err(ExecutionError::Panic("the fallback returned nothing".to_owned())))
+    }
+
+    /// The environments as lanes see them, with what of their states is sent ahead.
+    fn run_environments(
+        &self,
+        courses: &[Course<'_>],
+        inner: &mut Inner,
+        tables: &mut StateTables,
+    ) -> Vec<RunEnvironment> {
+        let mut runs: Vec<RunEnvironment> = Vec::new();
+        // Independent transactions share the state of their environment.
+        let mut known: Vec<(*const (), u32)> = Vec::new();
+        for course in courses {
+            let shared = course.environment.order == Order::Independent;
+            let pointer = std::ptr::from_ref(course.environment).cast::<()>();
+            let reused = known.last().filter(|(last, _)| shared && *last == pointer).map(|(_, run)| *run);
+            let key = reused.unwrap_or(runs.len() as u32);
+            let complete = match reused {
+                Some(run) => runs[run as usize].complete,
+                None => send_ahead(course.environment, key, inner, tables),
+            };
+            runs.push(RunEnvironment {
+                rules: course.environment.clone(),
+                state: course.state.clone(),
+                key,
+                complete,
+                seen: 0,
+            });
+            known.push((pointer, key));
+        }
+        runs
+    }
+
+    /// Runs jobs on lanes, class by class.
+    fn run(
+        &self,
+        inner: &mut Inner,
+        tables: &mut StateTables,
+        runs: &[RunEnvironment],
+        courses: &mut [Course<'_>],
+        jobs: Vec<(usize, usize, Box<Start>)>,
+    ) {
+        let starts: Vec<LaneStart> = jobs.iter().map(|(place, _, start)| lane_start(*place, start)).collect();
+        let mut ends: Vec<Option<LaneEnd>> = starts.iter().map(|_| None).collect();
+        let mut todo: Vec<usize> = (0..starts.len()).collect();
+        // Neighbours shall run the same code on inputs of the same kind.
+        todo.sort_by_cached_key(|&job| {
+            let start = &starts[job];
+            let selector: Vec<u8> = start.input.iter().take(4).copied().collect();
+            (start.code.0, selector, start.input.len())
+        });
+        for class in &CLASSES {
+            if todo.is_empty() {
+                break;
+            }
+            let batch: Vec<&LaneStart> = todo.iter().map(|&job| &starts[job]).collect();
+            let done = self.run_class(inner, tables, runs, class, &batch);
+            let mut rest = Vec::new();
+            for (&job, end) in todo.iter().zip(done) {
+                if matches!(end, LaneEnd::Escaped(_)) {
+                    rest.push(job);
+                }
+                ends[job] = Some(end);
+            }
+            todo = rest;
+        }
+        for ((place, item, start), end) in jobs.into_iter().zip(ends) {
+            let course = &mut courses[place];
+            let commits = course.commits.len();
+            let Some(work) = course.work.get_mut(item) else { continue };
+            match end {
+                Some(LaneEnd::Ended(end)) => {
+                    inner.statistics.steps += u64::from(end.steps);
+                    match ended(*end) {
+                        Some(ended) => {
+                            let reads = Reads::of(&start, &ended);
+                            work.ran = Some((start, ended, reads, commits));
+                        }
+                        None => work.escaped = Some("defect: a status that no lane has".to_owned()),
+                    }
+                }
+                Some(LaneEnd::Escaped(reason)) => work.escaped = Some(escape_reason(reason).to_owned()),
+                // The fallback meets the same state, and says what is wrong with it in its own words.
+                Some(LaneEnd::State) => work.escaped = Some("state".to_owned()),
+                None => work.escaped = Some("device".to_owned()),
+            }
+        }
+    }
+
+    fn run_class(
+        &self,
+        inner: &mut Inner,
+        tables: &mut StateTables,
+        runs: &[RunEnvironment],
+        class: &crate::class::LaneClass,
+        jobs: &[&LaneStart],
+    ) -> Vec<LaneEnd> {
+        let mut lanes = self.options.lanes;
+        loop {
+            if inner.kernels.is_none() {
+                inner.kernels = ready(&self.adapter, &self.options).ok();
+                inner.codes.resend();
+                tables.resend();
+            }
+            let Some(kernels) = &mut inner.kernels else { break };
+            let limit = kernels.binding_limit();
+            let most = (limit / class.word_bytes()).min(limit / class.stack_bytes());
+            lanes = lanes.min(u32::try_from(most).unwrap_or(u32::MAX)).max(1);
+            let outbox = (u64::from(lanes) * 512).max(OUTBOX_WORDS).min(limit / 4);
+            let limits = RunLimits {
+                lanes,
+                steps: self.options.steps,
+                rounds: self.options.rounds,
+                outbox_words: outbox as u32,
+            };
+            let mut host = Host { kernels, codes: &mut inner.codes, tables, services: &*self.services };
+            let result = catch_unwind(AssertUnwindSafe(|| host.run(class, runs, jobs, limits)))
+                .unwrap_or_else(|payload| Err(DeviceError::from_panic(payload.as_ref())));
+            inner.statistics.times = kernels.times;
+            match result {
+                Ok(ends) => return ends,
+                Err(DeviceError::OutOfMemory) if lanes > 1 => {
+                    lanes /= 2;
+                    inner.kernels = None;
+                }
+                Err(error) => {
+                    // Whatever it was, the batch is not lost: the fallback executes it.
+                    *inner.statistics.reasons.entry(format!("device: {error}")).or_default() += 1;
+                    // A device whose work never ends cannot be dropped either: dropping waits.
+                    let broken = inner.kernels.take();
+                    if matches!(error, DeviceError::Deadline(_)) {
+                        std::mem::forget(broken);
+                    }
+                    break;
+                }
+            }
+        }
+        jobs.iter().map(|_| LaneEnd::Escaped(u32::MAX)).collect()
+    }
+}
+
+/// Puts a state into the tables where it says what it holds. Returns whether all of it is there.
+fn send_ahead(environment: &Environment, key: u32, inner: &mut Inner, tables: &mut StateTables) -> bool {
+    let Some(memory) = environment.state.memory() else { return false };
+    let fork = environment.rules.fork;
+    let slots = memory.accounts.values().map(|account| account.storage.len()).sum();
+    tables.reserve(memory.accounts.len(), slots);
+    let eager = memory.codes.values().map(|code| code.len()).sum::<usize>() <= EAGER_CODE;
+    for (address, account) in &memory.accounts {
+        if eager
+            && account.info.code_hash != KECCAK_EMPTY
+            && let Some(code) = memory.codes.get(&account.info.code_hash)
+        {
+            inner.codes.add(account.info.code_hash, fork, code);
+        }
+        let code = inner.codes.find(&account.info.code_hash, fork);
+        tables.set_state_account(key, address, &account.info, Some(!account.storage.is_empty()), code);
+        for (slot, value) in &account.storage {
+            tables.set_slot(key, address, slot, value);
+        }
+    }
+    true
+}
+
+/// Brings the tables up to what an environment has committed.
+fn refresh(run: &mut RunEnvironment, course: &Course<'_>, inner: &mut Inner, tables: &mut StateTables) {
+    let fork = course.environment.rules.fork;
+    for diff in &course.commits[run.seen..] {
+        for change in diff {
+            if let (Some(after), Some(code)) = (&change.after, &change.code) {
+                inner.codes.add(after.code_hash, fork, code);
+            }
+            if change.storage_wiped || change.after.is_none() {
+                tables.wipe(run.key, &change.address);
+            }
+            for slot in &change.storage {
+                tables.set_slot(run.key, &change.address, &slot.key, &slot.after);
+            }
+            match &change.after {
+                Some(after) => {
+                    let code = inner.codes.find(&after.code_hash, fork);
+                    let has_storage = course.state.has_storage(&change.address).ok();
+                    tables.set_state_account(run.key, &change.address, after, has_storage, code);
+                }
+                None => tables.remove_account(run.key, &change.address),
+            }
+        }
+    }
+    run.seen = course.commits.len();
+    run.state = course.state.clone();
+}
+
+/// What a lane starts from.
+fn lane_start(place: usize, start: &Start) -> LaneStart {
+    let target = start.seeds.iter().position(|seed| seed.address == start.target).unwrap_or(0);
+    LaneStart {
+        environment: place,
+        creates: start.kind == Kind::Create,
+        // No more than `MOST_GAS`.
+        gas: start.gas.min(MOST_GAS) as u32,
+        refund: start.refund as i32,
+        origin: start.sender,
+        gas_price: start.gas_price,
+        value: start.value,
+        input: start.input.clone(),
+        blob_hashes: start.blob_versioned_hashes.clone(),
+        access_list: start.access_list.clone(),
+        seeds: start
+            .seeds
+            .iter()
+            .map(|seed| Seed {
+                address: seed.address,
+                info: seed.now.info,
+                exists: seed.now.exists,
+                warm: seed.warm,
+                touched: seed.now.touched,
+                created: seed.now.created,
+                code: seed.code.clone(),
+            })
+            .collect(),
+        target: target as u32,
+        code: (start.code_hash, start.code.clone()),
+    }
+}
+
+/// What a lane left, as the end of a transaction takes it.
+fn ended(end: EndReport) -> Option<Ended> {
+    let ripemd = H160::from_low_u64_be(3);
+    let ripemd_touched = end.accounts.iter().any(|account| account.address == ripemd && account.touched);
+    let storage_asked = end
+        .accounts
+        .iter()
+        .filter(|account| account.created || account.info.nonce == 0 && account.info.code_hash == KECCAK_EMPTY)
+        .map(|account| account.address)
+        .collect();
+    let accounts = end
+        .accounts
+        .into_iter()
+        .map(|account| Final {
+            address: account.address,
+            info: account.info,
+            exists: account.exists,
+            touched: account.touched,
+            destroyed: account.destroyed,
+            code: account.code,
+            slots: account.slots.into_iter().map(|(key, original, value)| FinalSlot { key, original, value }).collect(),
+        })
+        .collect();
+    Some(Ended {
+        status: status_of(end.status)?,
+        gas_left: end.gas.into(),
+        refund: end.refund.into(),
+        output: end.output,
+        logs: end.logs,
+        accounts,
+        ripemd_touched,
+        storage_asked,
+        steps: end.steps.into(),
+    })
+}

@@ -1,0 +1,136 @@
+// CALL, CALLCODE, DELEGATECALL, STATICCALL.
+
+fn op_call() {
+    calls = OP_CALL;
+}
+
+fn op_callcode() {
+    calls = OP_CALLCODE;
+}
+
+fn op_delegatecall() {
+    calls = OP_DELEGATECALL;
+}
+
+fn op_staticcall() {
+    calls = OP_STATICCALL;
+}
+
+// The operands, and what is charged before the callee is read.
+fn call_operands() {
+    has_value = calls == OP_CALL || calls == OP_CALLCODE;
+    on_callee = calls == OP_CALL || calls == OP_STATICCALL;
+    loads = true;
+    address = address_of(operand(1u));
+    amount = operand(2u);
+    if !has_value {
+        amount = word_zero();
+    }
+    sends = !word_is_zero(amount);
+    if sends && on_callee && is_static() {
+        halt(HALT_STATIC_VIOLATION);
+    }
+    // Memory: both ranges at once, charged now and grown at the very end.
+    let first = select(2u, 3u, has_value);
+    input_len = place(operand(first + 1u));
+    input_at = select(place(operand(first)), 0u, input_len == 0u);
+    output_len = place(operand(first + 3u));
+    output_at = select(place(operand(first + 2u)), 0u, output_len == 0u);
+    reaches = max(range_end(input_at, input_len), range_end(output_at, output_len));
+    cold_price = schedule(G_COLD_ACCOUNT);
+    if sends {
+        charge(schedule(G_CALL_VALUE));
+    }
+}
+
+// The call itself, once the callee and the account of its code are found.
+fn call() {
+    // All but one 64th (EIP-150); before it, exactly what was asked for.
+    let requested = place(operand(0u));
+    given = requested;
+    if fork >= FORK_TANGERINE_WHISTLE {
+        given = min(requested, gas - gas / 64u);
+    }
+    charge(given);
+    let own = reg(R_ACCOUNT);
+    let poor = has_value && word_lt(account_balance(own), amount);
+    let refused = poor || reg(R_DEPTH) >= 1024u;
+    let precompiled = !delegated && is_precompile(address);
+    code = NO_CODE;
+    if !refused && !precompiled {
+        code = account_code_ready(code_account);
+    }
+    if is_stuck() {
+        return;
+    }
+    // Nothing can fail any more.
+    grows = true;
+    sp -= select(6u, 7u, has_value);
+    if fork >= FORK_BERLIN {
+        add_flags(account, FLAG_WARM);
+        if delegated {
+            add_flags(code_account, FLAG_WARM);
+        }
+    }
+    // What the frame does is undone by itself, not what its caller has paid for.
+    undo_mark = reg(R_UNDOS);
+    if sends {
+        given += schedule(G_CALL_STIPEND);
+    }
+    set_reg(R_RETURN_LEN, 0u);
+    if refused {
+        deliver(word_zero(), given);
+        return;
+    }
+    transfers = true;
+    payer = own;
+    recipient_ = select(own, account, on_callee);
+    if calls != OP_CALL {
+        // Only a touch.
+        payer = recipient_;
+    }
+    if precompiled {
+        set_reg(R_SCRATCH, input_at);
+        set_reg(R_SCRATCH + 1u, input_len);
+        set_reg(R_SCRATCH + 2u, output_at);
+        set_reg(R_SCRATCH + 3u, output_len);
+        set_reg(R_SCRATCH + 4u, undo_mark);
+        set_reg(R_SCRATCH + 5u, refund_mark);
+        set_reg_address(R_TARGET_ADDRESS, address);
+        set_reg(R_GIVEN, given);
+        next_queue = QUEUE_PRECOMPILE;
+        next_op = DO_PRECOMPILE;
+    } else if code == NO_CODE {
+        deliver(word_from_u32(1u), given);
+    } else {
+        enters = true;
+        subject = recipient_;
+        frame_address = reg_address(R_ADDRESS);
+        frame_caller = frame_address;
+        shown = amount;
+        if on_callee {
+            frame_address = address;
+        }
+        if calls == OP_DELEGATECALL {
+            frame_caller = reg_address(R_CALLER);
+            shown = reg_word(R_VALUE);
+        }
+        frame_flags = (reg(R_FLAGS) & FRAME_STATIC) | select(0u, FRAME_STATIC, calls == OP_STATICCALL);
+    }
+}
+
+// A precompile is done: its output is in the return data, what is left of its gas in R_GIVEN, and how it ended in R_EXIT.
+fn precompile_done() {
+    if reg(R_EXIT) == STATUS_SUCCESS {
+        writes_output = true;
+        output_at = reg(R_SCRATCH + 2u);
+        output_len = reg(R_SCRATCH + 3u);
+        deliver(word_from_u32(1u), reg(R_GIVEN));
+    } else {
+        set_reg(R_RETURN_LEN, 0u);
+        undoes = true;
+        undo_mark = reg(R_SCRATCH + 4u);
+        refund_mark = reg(R_SCRATCH + 5u);
+        deliver(word_zero(), 0u);
+    }
+}

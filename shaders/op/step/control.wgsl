@@ -1,0 +1,21 @@
+// Jumps, PC and GAS. The loop does the jump.
+
+fn op_jump() {
+    jumps = true;
+    drop_items(1u);
+}
+
+fn op_jumpi() {
+    jumps = !word_is_zero(second);
+    drop_items(2u);
+}
+
+fn op_pc() {
+    push(word_from_u32(pc));
+}
+
+fn op_gas() {
+    push(word_from_u32(gas));
+}
+
+fn op_jumpdest() {}

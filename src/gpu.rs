@@ -1,0 +1,162 @@
+//! The GPU backend with what it asks of the host: cryptography and the fallback come from the reference.
+
+use clap::{Args, ValueEnum};
+use isolane_cpu::Reference;
+use isolane_cpu::precompile::{Precompile, PrecompileError};
+use isolane_gpu::{Adapter, Gpu, GpuOptions, OpenError, Services, Statistics, adapters};
+use isolane_spec::{Authorization, Fork, H160, Halt};
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+/// The reference's cryptography.
+struct Host;
+
+impl Services for Host {
+    fn is_precompile(&self, address: H160, fork: Fork) -> bool {
+        Precompile::at(address, fork).is_some()
+    }
+
+    fn precompile(&self, address: H160, fork: Fork, input: &[u8], gas: u64) -> Result<(u64, Vec<u8>), Halt> {
+        let precompile = Precompile::at(address, fork).ok_or(Halt::PrecompileFailure)?;
+        match precompile.run(input, gas, fork) {
+            Ok(done) => Ok((gas.saturating_sub(done.gas_used), done.output)),
+            Err(PrecompileError::OutOfGas) => Err(Halt::OutOfGas),
+            Err(PrecompileError::InvalidInput(_)) => Err(Halt::PrecompileFailure),
+        }
+    }
+
+    fn authority(&self, authorization: &Authorization) -> Option<H160> {
+        isolane_gpu::transition::recover_authority(authorization)
+    }
+}
+
+/// Opens an adapter as a backend whose fallback is the reference.
+///
+/// # Errors
+/// When the adapter cannot be used, or fails its self-test.
+pub fn open(adapter: &Adapter, options: GpuOptions) -> Result<Gpu, OpenError> {
+    Gpu::open(adapter, Arc::new(Host), Arc::new(Reference), options)
+}
+
+/// Which backend executes transactions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum BackendKind {
+    /// A graphics device that passes its self-test, else the reference. Software devices are for tests: name them.
+    Auto,
+    /// The reference.
+    #[default]
+    Cpu,
+    /// A device.
+    Gpu,
+}
+
+/// The choice of a backend on the command line.
+#[derive(Clone, Debug, Default, Args)]
+pub struct BackendArgs {
+    /// What executes transactions.
+    #[arg(long, value_enum, default_value_t, env = "ISOLANE_BACKEND")]
+    pub backend: BackendKind,
+    /// The device, by its index, a part of its name or its PCI id (see `isolane devices`) [default: the first that passes].
+    #[arg(long, value_name = "INDEX|NAME|PCI-ID", env = "ISOLANE_ADAPTER")]
+    pub adapter: Option<String>,
+    /// Most lanes at once on a device.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4_194_304))]
+    pub lanes: Option<u32>,
+}
+
+/// No device can be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoDevice {
+    /// There is none.
+    #[error("no graphics device: install a driver (`cargo xtask setup` installs a software one), or use --backend cpu")]
+    None,
+    /// None has that name.
+    #[error("no device {asked:?}: expected an index, a part of a name or a PCI id of {there}")]
+    Unknown {
+        /// What was asked for.
+        asked: String,
+        /// What there is.
+        there: String,
+    },
+    /// All failed.
+    #[error("no device can be used: {0}")]
+    Unusable(String),
+}
+
+impl BackendArgs {
+    /// The device that was chosen, opened; `None` for the reference.
+    ///
+    /// # Errors
+    /// When a device was asked for and none can be used.
+    pub fn open(&self) -> Result<Option<Gpu>, NoDevice> {
+        match self.backend {
+            BackendKind::Cpu => Ok(None),
+            BackendKind::Gpu => self.device().map(Some),
+            BackendKind::Auto => Ok(self.device().inspect_err(|reason| tracing::info!("on the CPU: {reason}")).ok()),
+        }
+    }
+
+    fn device(&self) -> Result<Gpu, NoDevice> {
+        let all = adapters();
+        if all.is_empty() {
+            return Err(NoDevice::None);
+        }
+        let software = self.backend == BackendKind::Gpu || self.adapter.is_some();
+        let chosen: Vec<&Adapter> = all
+            .iter()
+            .filter(|adapter| self.is_chosen(adapter) && (software || adapter.info().kind != "cpu"))
+            .collect();
+        if chosen.is_empty() && self.adapter.is_none() {
+            return Err(NoDevice::Unusable("there are only software devices".to_owned()));
+        }
+        if chosen.is_empty() {
+            let names: Vec<String> = all.iter().map(|a| format!("{} {:?}", a.info().index, a.info().name)).collect();
+            let asked = self.adapter.clone().unwrap_or_default();
+            return Err(NoDevice::Unknown { asked, there: names.join(", ") });
+        }
+        let options = self.lanes.map_or_else(GpuOptions::default, |lanes| GpuOptions { lanes, ..Default::default() });
+        let mut reasons = String::new();
+        for adapter in chosen {
+            match open(adapter, options) {
+                Ok(gpu) => return Ok(gpu),
+                Err(error) => {
+                    // Writing to a String cannot fail.
+                    let _ = write!(
+                        reasons,
+                        "{}{}: {error}",
+                        if reasons.is_empty() { "" } else { "; " },
+                        adapter.info().name
+                    );
+                }
+            }
+        }
+        Err(NoDevice::Unusable(reasons))
+    }
+
+    fn is_chosen(&self, adapter: &Adapter) -> bool {
+        let info = adapter.info();
+        self.adapter.as_ref().is_none_or(|asked| {
+            asked.parse() == Ok(info.index)
+                || !info.pci_id.is_empty() && info.pci_id.eq_ignore_ascii_case(asked)
+                || asked.parse::<usize>().is_err() && info.name.to_lowercase().contains(&asked.to_lowercase())
+        })
+    }
+}
+
+/// Where transactions ran, in one line.
+#[must_use]
+pub fn summary(statistics: &Statistics) -> String {
+    let Statistics { device, host, fallback, reasons, reruns, .. } = statistics;
+    let mut text = format!("{device} transactions on lanes, {host} without code on the host, {fallback} on the CPU");
+    for (index, (reason, count)) in reasons.iter().enumerate() {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{}{reason} {count}", if index == 0 { " (" } else { ", " });
+    }
+    if !reasons.is_empty() {
+        text.push(')');
+    }
+    if *reruns > 0 {
+        let _ = write!(text, "; {reruns} ran again");
+    }
+    text
+}
