@@ -56,7 +56,11 @@ pub fn run(args: &Args) -> Result<bool> {
         .filter(|bug| args.only.as_ref().is_none_or(|text| bug.family.contains(text) || bug.name.contains(text)))
         .step_by(args.every.max(1))
         .collect();
-    ensure!(!chosen.is_empty(), "--only {:?}: no bug has that in its family or name", args.only.as_deref().unwrap_or(""));
+    ensure!(
+        !chosen.is_empty(),
+        "--only {:?}: no bug has that in its family or name",
+        args.only.as_deref().unwrap_or("")
+    );
 
     let mut found: Vec<Found> = Vec::with_capacity(chosen.len());
     let mut problem = None;

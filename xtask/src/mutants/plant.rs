@@ -94,7 +94,9 @@ fn edit(file: &str, text: &str, sites: &[&Site]) -> Result<String> {
         let mut found = body.match_indices(&find);
         match (found.next(), found.next()) {
             (Some((at, _)), None) => places.push((at, find, *site)),
-            (None, _) => bail!("cpu/src/{file} has no {:?} any more: correct the table in xtask/mutants/bugs", site.find),
+            (None, _) => {
+                bail!("cpu/src/{file} has no {:?} any more: correct the table in xtask/mutants/bugs", site.find)
+            }
             (Some(_), Some(_)) => {
                 bail!("cpu/src/{file} has {:?} more than once: name more of its surroundings", site.find)
             }

@@ -69,7 +69,8 @@ pub fn markdown(bugs: &[Bug], found: &[Found]) -> String {
     for bug in bugs {
         if bug.family != family {
             family = &bug.family;
-            let _ = write!(text, "\n## {family}\n\n| bug | where | found by | after | first field | revm | seconds |\n");
+            let _ =
+                write!(text, "\n## {family}\n\n| bug | where | found by | after | first field | revm | seconds |\n");
             text.push_str("| --- | --- | --- | ---: | --- | --- | ---: |\n");
         }
         let Some(result) = by_number.get(&bug.number) else { continue };
