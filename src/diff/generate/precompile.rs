@@ -13,6 +13,11 @@ const BN254_G2: &str = "198e9393920d483a7260bfb731fb5d25f1aa493335a9e71297e485b7
                         1800deef121f1e76426a00665e5c4479674322d4f75edadd46debd5cd992f6ed\
                         090689d0585ff075ec9e99ad690c3395bc4b313370b38ef355acdadcd122975b\
                         12c85ea5db8c6deb4aab71808dcb408fe3d1e7690c43d37b4ce6cc0166fa7daa";
+/// A point of the twist of bn254, for x = 1, that is not in the subgroup.
+const BN254_G2_OUTSIDE: &str = "0000000000000000000000000000000000000000000000000000000000000000\
+                                0000000000000000000000000000000000000000000000000000000000000001\
+                                0d1271953ed9ea0836846e70a1934187998c7f790cb4d7511b7f8da82de048a4\
+                                2869111d5381f072f8e2728fdb825a51aadd70e52c9830e9ab4b871c0531f1bb";
 /// The generators of BLS12-381 (EIP-2537), padded to 64 bytes a coordinate.
 const BLS_G1: [&str; 2] = [
     "17f1d3a73197d7942695638c4fa9ac0fc3688c4f9774b905a14e3a3f171bac586c55e83ff97a1aeffb3af00adb22c6bb",
@@ -190,9 +195,27 @@ fn point_evaluation(random: &mut Random) -> Vec<u8> {
     [versioned, z, vec![0; 32], infinity.clone(), infinity].concat()
 }
 
+/// An input with a point that is on its curve, but not in the subgroup.
+fn outside_subgroup(address: H160) -> Option<Vec<u8>> {
+    // (0, 2) has order three on the curve of BLS12-381.
+    let two = || [vec![0; 127], vec![2]].concat();
+    match address.to_low_u64_be() {
+        8 => Some([words(&[1.into(), 2.into()]), hex(BN254_G2_OUTSIDE)].concat()),
+        11 => Some([two(), two()].concat()),
+        12 => Some([two(), words(&[3.into()])].concat()),
+        15 => Some([two(), vectors().bls_g2.clone()].concat()),
+        _ => None,
+    }
+}
+
 /// An input for the precompile: mostly valid, else with a byte changed, cut, longer, or not an input at all.
 pub(crate) fn input(random: &mut Random, address: H160) -> Vec<u8> {
     let mut input = valid(random, address);
+    if random.chance(100)
+        && let Some(outside) = outside_subgroup(address)
+    {
+        return outside;
+    }
     match random.below(12) {
         0 => {
             let at = random.below(input.len());
