@@ -5,6 +5,7 @@ pub mod chain;
 pub mod cli;
 pub mod conformance;
 pub mod convert;
+pub mod exchange;
 pub mod fetch;
 pub mod load;
 pub mod replay;
