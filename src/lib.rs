@@ -5,11 +5,14 @@ pub mod chain;
 pub mod cli;
 pub mod conformance;
 pub mod convert;
+pub mod engine;
 pub mod exchange;
 pub mod fetch;
 pub mod load;
+pub mod manifest;
 pub mod replay;
 pub mod report;
+pub mod schedule;
 pub mod trie;
 
 pub use isolane_cpu as cpu;

@@ -137,10 +137,16 @@ impl Scheduler {
         }
     }
 
+    /// What an environment overdrew.
+    #[must_use]
+    pub fn debt(&self, index: usize) -> u128 {
+        self.entries.get(index).map_or(0, |entry| (-entry.deficit).max(0).unsigned_abs())
+    }
+
     /// Rounds within which the environment ends `work` units, its debt included, whatever the others do.
     #[must_use]
     pub fn starvation_bound(&self, index: usize, work: u128) -> u64 {
-        let debt = self.entries.get(index).map_or(0, |entry| (-entry.deficit).max(0).unsigned_abs());
+        let debt = self.debt(index);
         let credit = self.credit(index).max(1);
         u64::try_from((work.saturating_add(debt)).div_ceil(credit)).unwrap_or(u64::MAX)
     }
