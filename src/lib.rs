@@ -13,6 +13,7 @@ pub mod manifest;
 pub mod replay;
 pub mod report;
 pub mod schedule;
+pub mod trace;
 pub mod trie;
 
 pub use isolane_cpu as cpu;
@@ -22,3 +23,8 @@ pub use isolane_spec as spec;
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+/// So is that of the exchange's page.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/exchange.md")]
+struct ExchangePage;

@@ -201,7 +201,7 @@ pub const EXCHANGE_SEND: u64 = 30_000;
 /// A send, per byte of the message's data.
 pub const EXCHANGE_SEND_BYTE: u64 = 16;
 /// Gas that the call of a failure receipt has; its message has paid for it.
-pub const EXCHANGE_REFUND: u64 = 30_000;
+pub const EXCHANGE_REFUND: u64 = 100_000;
 /// A data call, without the gas that it uses at its target.
 pub const EXCHANGE_READ: u64 = 2_600;
 /// What a delivery takes of its destination's inbox gas besides the gas of its call. No transaction pays it.

@@ -12,9 +12,6 @@ mod codec;
 mod config;
 mod snapshots;
 
-#[cfg(test)]
-mod tests;
-
 pub use barrier::{AssetReport, Books, Entry, Event, Report};
 pub use breach::{Breach, Problem};
 pub use codec::RestoreError;
@@ -22,7 +19,9 @@ pub use config::{Config, ConfigError, Subscription};
 pub use snapshots::Snapshots;
 
 use crate::spec::gas::EXCHANGE_DELIVERY;
-use crate::spec::{AccountDiff, Delivery, EnvironmentId, H256, Message, Outcome, Receipt, ReceiptStatus, Status, U256};
+use crate::spec::{
+    AccountDiff, Delivery, EnvironmentId, Failure, H256, Message, Outcome, Receipt, ReceiptStatus, Status, U256,
+};
 use std::collections::BTreeMap;
 
 /// Where a message waits: by epoch of sending, source, kind and nonce. The order of the fields is the order of
@@ -192,7 +191,6 @@ impl Exchange {
 /// The receipt of a delivery that was executed.
 #[must_use]
 pub fn receipt(delivery: &Delivery, outcome: &Outcome) -> Receipt {
-    use crate::spec::Failure;
     let status = match outcome.status {
         Status::Success => ReceiptStatus::Delivered,
         Status::Revert => ReceiptStatus::Failed(Failure::Reverted),

@@ -1,7 +1,8 @@
-//! The development tasks: `cargo xtask test|bench|codegen|setup|testdata`.
+//! The development tasks: `cargo xtask test|bench|codegen|contracts|setup|testdata`.
 
 mod bench;
 mod codegen;
+mod contracts;
 mod setup;
 mod shell;
 mod tally;
@@ -27,6 +28,8 @@ enum Task {
     Bench(bench::Args),
     /// Writes the generated WGSL under shaders/generated.
     Codegen(codegen::Args),
+    /// Compiles the Solidity contracts into contracts/out.
+    Contracts(contracts::Args),
     /// Installs what the tests need, or says what to install.
     Setup(setup::Args),
     /// Makes the bundled test data again.
@@ -38,6 +41,7 @@ fn main() -> ExitCode {
         Task::Test(args) => test::run(&args),
         Task::Bench(args) => bench::run(&args),
         Task::Codegen(args) => codegen::run(&args),
+        Task::Contracts(args) => contracts::run(&args),
         Task::Setup(args) => setup::run(&args),
         Task::Testdata(args) => testdata::run(&args),
     };
