@@ -10,6 +10,7 @@ pub mod fetch;
 pub mod load;
 pub mod replay;
 pub mod report;
+pub mod trace;
 pub mod trie;
 
 pub use isolane_cpu as cpu;

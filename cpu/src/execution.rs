@@ -6,11 +6,13 @@ use crate::frame::{Code, Frame, FrameKind, Input};
 use crate::interpreter::{self, Exit};
 use crate::journal::AccountIndex;
 use crate::lane::{Lane, Programs};
+use crate::observer::CallKind;
 use crate::op::call::CallRequest;
 use crate::precompile::{Precompile, PrecompileError};
 use crate::program::Program;
 use crate::stack::{Slots, slots};
 use crate::state_gas::FrameStateGas;
+use crate::watch::{Creation, Hook};
 use isolane_spec::{Bytes, Environment, Fork, H160, Halt, StateError, U256, word};
 
 /// Frames may be nested this deep below the first one.
@@ -67,28 +69,41 @@ impl Executor {
     }
 
     /// Calls from outside: the first frame of a transaction, or a system call.
-    pub fn call(&mut self, request: CallRequest, input: Bytes) -> Result<Ended, StateError> {
+    pub fn call<H: Hook>(&mut self, request: CallRequest, input: Bytes, hook: &mut H) -> Result<Ended, StateError> {
         self.output.clear();
+        hook.call(&self.lane, &request, &input);
         match self.start_call(0, &request, Input::Owned(input))? {
-            Some(ended) => Ok(ended),
-            None => self.run(),
+            Some(ended) => {
+                hook.exit(&self.lane, &ended, &self.output);
+                Ok(ended)
+            }
+            None => self.run(hook),
         }
     }
 
     /// Creates from outside. The sender's nonce is already raised; `nonce` is the one before.
-    pub fn create(
+    pub fn create<H: Hook>(
         &mut self,
         creator: AccountIndex,
         nonce: u64,
         value: U256,
         init_code: Bytes,
         gas: u64,
+        hook: &mut H,
     ) -> Result<Ended, StateError> {
         self.output.clear();
-        let address = create_address(&self.lane.journal.account(creator).address, nonce);
+        let caller = self.lane.journal.account(creator).address;
+        let address = create_address(&caller, nonce);
+        hook.create(
+            &self.lane,
+            &Creation { kind: CallKind::Create, caller, address, value, gas, init_code: &init_code },
+        );
         match self.start_create(0, creator, address, value, init_code, gas)? {
-            Some(ended) => Ok(ended),
-            None => self.run(),
+            Some(ended) => {
+                hook.exit(&self.lane, &ended, &[]);
+                Ok(ended)
+            }
+            None => self.run(hook),
         }
     }
 
@@ -104,32 +119,49 @@ impl Executor {
     }
 
     /// Runs from the first frame until it ends.
-    fn run(&mut self) -> Result<Ended, StateError> {
+    fn run<H: Hook>(&mut self, hook: &mut H) -> Result<Ended, StateError> {
         let mut depth = 0;
         loop {
-            let ended = match self.run_frame(depth) {
-                Exit::Call => match self.nested_call(depth)? {
-                    Some(ended) => {
-                        self.deliver(depth, ended, FrameKind::Call { offset: 0, len: 0 });
-                        continue;
+            let ended = match self.run_frame(depth, hook) {
+                Exit::Call => {
+                    hook.nested_call(&self.lane, &self.frames[depth]);
+                    match self.nested_call(depth)? {
+                        Some(ended) => {
+                            hook.exit(&self.lane, &ended, &self.frames[depth].return_data);
+                            self.deliver(depth, ended, FrameKind::Call { offset: 0, len: 0 });
+                        }
+                        None => depth += 1,
                     }
-                    None => {
-                        depth += 1;
-                        continue;
+                    continue;
+                }
+                Exit::Create => {
+                    hook.nested_create(&self.lane, &self.frames[depth]);
+                    match self.nested_create(depth)? {
+                        Some(ended) => {
+                            hook.exit(&self.lane, &ended, &[]);
+                            self.deliver(depth, ended, FrameKind::Create);
+                        }
+                        None => depth += 1,
                     }
-                },
-                Exit::Create => match self.nested_create(depth)? {
-                    Some(ended) => {
-                        self.deliver(depth, ended, FrameKind::Create);
-                        continue;
-                    }
-                    None => {
-                        depth += 1;
-                        continue;
-                    }
-                },
+                    continue;
+                }
                 Exit::State(error) => return Err(*error),
-                exit => self.end_frame(depth, &exit),
+                exit => {
+                    let ended = self.end_frame(depth, &exit);
+                    if H::WATCHED {
+                        let memory = &self.frames[depth].memory;
+                        let output = match exit {
+                            Exit::Return(offset, len) | Exit::Revert(offset, len)
+                                if !matches!(ended.end, End::Halt(_)) =>
+                            {
+                                memory.slice(offset, len)
+                            }
+                            _ => &[],
+                        };
+                        hook.exit(&self.lane, &ended, output);
+                    }
+                    ended
+                }
             };
             if depth == 0 {
                 return Ok(ended);
@@ -140,10 +172,15 @@ impl Executor {
         }
     }
 
-    fn run_frame(&mut self, depth: usize) -> Exit {
+    fn run_frame<H: Hook>(&mut self, depth: usize, hook: &mut H) -> Exit {
         let Self { lane, programs, frames, stacks, .. } = self;
         let (below, rest) = frames.split_at_mut(depth);
         let frame = &mut rest[0];
+        if H::WATCHED && !frame.checked {
+            // From its start: a frame that is watched never runs in the fast form.
+            frame.checked = true;
+            frame.position = 0;
+        }
         let held = std::mem::take(&mut frame.input);
         let input = match &held {
             Input::None => &[],
@@ -152,12 +189,12 @@ impl Executor {
         };
         let exit = match std::mem::replace(&mut frame.code, Code::Cached(0)) {
             Code::Own(mut own) => {
-                let exit = interpreter::run(lane, frame, &mut stacks[depth], &mut own, input);
+                let exit = interpreter::run(lane, frame, &mut stacks[depth], &mut own, input, hook);
                 frame.code = Code::Own(own);
                 exit
             }
             Code::Cached(program) => {
-                let exit = interpreter::run(lane, frame, &mut stacks[depth], programs.get(program), input);
+                let exit = interpreter::run(lane, frame, &mut stacks[depth], programs.get(program), input, hook);
                 frame.code = Code::Cached(program);
                 exit
             }

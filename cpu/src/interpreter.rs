@@ -10,6 +10,7 @@ use crate::op;
 use crate::op::Trap;
 use crate::program::{Instruction, Program, inner, stack_operands};
 use crate::stack::{LIMIT, Slots, Stack};
+use crate::watch::Hook;
 use isolane_spec::opcode::op as opcode;
 use isolane_spec::{Halt, StateError, U256, word};
 
@@ -33,14 +34,21 @@ pub(crate) enum Exit {
 }
 
 /// Executes a frame until it ends or calls.
-pub(crate) fn run(lane: &mut Lane, frame: &mut Frame, slots: &mut Slots, program: &mut Program, input: &[u8]) -> Exit {
-    if !frame.checked {
-        match run_form::<false>(lane, frame, slots, program, input) {
+pub(crate) fn run<H: Hook>(
+    lane: &mut Lane,
+    frame: &mut Frame,
+    slots: &mut Slots,
+    program: &mut Program,
+    input: &[u8],
+    hook: &mut H,
+) -> Exit {
+    if !H::WATCHED && !frame.checked {
+        match run_form::<false, ()>(lane, frame, slots, program, input, &mut ()) {
             Exit::Checked => frame.checked = true,
             exit => return exit,
         }
     }
-    run_form::<true>(lane, frame, slots, program, input)
+    run_form::<true, H>(lane, frame, slots, program, input, hook)
 }
 
 /// The next instruction of the checked form: the bytes' own, with its stack and gas checked.
@@ -80,12 +88,13 @@ fn fetch_checked(
 }
 
 #[inline(never)]
-fn run_form<const CHECKED: bool>(
+fn run_form<const CHECKED: bool, H: Hook>(
     lane: &mut Lane,
     frame: &mut Frame,
     slots: &mut Slots,
     program: &mut Program,
     input: &[u8],
+    hook: &mut H,
 ) -> Exit {
     let mut stack = Stack::new(slots, frame.stack_len);
     let mut gas = frame.gas;
@@ -106,6 +115,9 @@ fn run_form<const CHECKED: bool>(
 
     let end: Result<Exit, Trap> = 'run: loop {
         here = ip;
+        if H::WATCHED {
+            hook.step(lane, frame, &stack, program.code.get(ip).copied().unwrap_or(opcode::STOP), ip, gas);
+        }
         let instruction = if CHECKED {
             attempt!('run, fetch_checked(lane, program, ip, &stack, &mut gas))
         } else {
@@ -413,8 +425,14 @@ fn run_form<const CHECKED: bool>(
             }
             _ => break Err(Halt::UndefinedOpcode.into()),
         }
+        if H::WATCHED {
+            hook.step_end(lane, gas, None);
+        }
     };
 
+    if H::WATCHED {
+        hook.step_end(lane, gas, Some(&end));
+    }
     frame.stack_len = stack.len();
     frame.gas = gas;
     match end {

@@ -4,6 +4,8 @@
 //! marks that last for one transaction (warm, created, …) hold the number of that transaction, so that starting the
 //! next one clears nothing.
 
+mod reads;
+
 use crate::mixer::{Mixer, same};
 use hashbrown::{HashMap, HashTable};
 use isolane_spec::{
@@ -43,6 +45,8 @@ pub(crate) struct AccountEntry {
     created: bool,
     destroyed: bool,
     listed: bool,
+    /// Whether the transaction looked at its code.
+    code_read: bool,
     before: Option<AccountInfo>,
 }
 
@@ -97,6 +101,11 @@ pub(crate) struct Journal {
     pub logs: Vec<Log>,
     pub messages: Vec<Message>,
     pub refund: i64,
+    /// What the transaction looked at, in the order of the first access. Kept when it is undone.
+    accounts_read: Vec<AccountIndex>,
+    slots_read: Vec<SlotIndex>,
+    /// Of the last 256 blocks, one bit each: whose hash the transaction read. The lowest is the parent's.
+    block_hashes_read: [u64; 4],
     hasher: Mixer,
 }
 
@@ -114,6 +123,9 @@ impl Journal {
             logs: Vec::new(),
             messages: Vec::new(),
             refund: 0,
+            accounts_read: Vec::new(),
+            slots_read: Vec::new(),
+            block_hashes_read: [0; 4],
             hasher: Mixer::new(),
         }
     }
@@ -139,6 +151,9 @@ impl Journal {
         self.logs.clear();
         self.messages.clear();
         self.refund = 0;
+        self.accounts_read.clear();
+        self.slots_read.clear();
+        self.block_hashes_read = [0; 4];
     }
 
     pub fn checkpoint(&self) -> Checkpoint {
@@ -193,18 +208,25 @@ impl Journal {
     /// The account, with marks of the current transaction.
     #[inline(always)]
     fn fresh(&mut self, account: AccountIndex) -> &mut AccountEntry {
-        let transaction = self.transaction;
-        let entry = &mut self.accounts[account as usize];
-        if entry.transaction != transaction {
-            entry.transaction = transaction;
-            entry.warm = false;
-            entry.touched = false;
-            entry.created = false;
-            entry.destroyed = false;
-            entry.listed = false;
-            entry.before = entry.exists.then_some(entry.info);
+        if self.accounts[account as usize].transaction != self.transaction {
+            self.renew(account);
         }
-        entry
+        &mut self.accounts[account as usize]
+    }
+
+    /// The first time in a transaction that an account of an earlier one is seen.
+    #[inline(never)]
+    fn renew(&mut self, account: AccountIndex) {
+        self.accounts_read.push(account);
+        let entry = &mut self.accounts[account as usize];
+        entry.transaction = self.transaction;
+        entry.warm = false;
+        entry.touched = false;
+        entry.created = false;
+        entry.destroyed = false;
+        entry.listed = false;
+        entry.code_read = false;
+        entry.before = entry.exists.then_some(entry.info);
     }
 
     /// The index of an account that was seen before.
@@ -237,8 +259,10 @@ impl Journal {
             created: false,
             destroyed: false,
             listed: false,
+            code_read: false,
             before: found,
         });
+        self.accounts_read.push(account);
         let Self { account_table, accounts, hasher, .. } = self;
         account_table
             .insert_unique(hasher.address(address), account, |&i| hasher.address(&accounts[i as usize].address));
@@ -339,6 +363,20 @@ impl Journal {
             _ if entry.info.code_hash == KECCAK_EMPTY => Ok(Bytes::new()),
             Some(code) => Ok(code.clone()),
             None => base.code(&entry.info.code_hash),
+        }
+    }
+
+    /// Remembers that the transaction looked at the account's code.
+    #[inline(always)]
+    pub fn read_code(&mut self, account: AccountIndex) {
+        self.entry(account).code_read = true;
+    }
+
+    /// Remembers that the transaction read the hash of the block `back` before the current one.
+    pub fn read_block_hash(&mut self, back: u64) {
+        let bit = back.wrapping_sub(1);
+        if let Some(bits) = self.block_hashes_read.get_mut((bit / 64) as usize) {
+            *bits |= 1 << (bit % 64);
         }
     }
 
@@ -444,12 +482,20 @@ impl Journal {
             slot.value = U256::zero();
         }
         if slot.transaction != self.transaction {
-            slot.transaction = self.transaction;
-            slot.original = slot.value;
-            slot.warm = false;
-            slot.listed = false;
+            self.renew_slot(index);
         }
         Some(index)
+    }
+
+    /// The first time in a transaction that a slot of an earlier one is seen.
+    #[inline(never)]
+    fn renew_slot(&mut self, index: SlotIndex) {
+        self.slots_read.push(index);
+        let slot = &mut self.slots[index as usize];
+        slot.transaction = self.transaction;
+        slot.original = slot.value;
+        slot.warm = false;
+        slot.listed = false;
     }
 
     /// The index of a slot; reads the base where it was not seen before.
@@ -480,6 +526,7 @@ impl Journal {
             warm: false,
             listed: false,
         });
+        self.slots_read.push(index);
         let Self { slot_table, slots, hasher, .. } = self;
         slot_table.insert_unique(hasher.slot(account, key), index, |&i| {
             let slot = &slots[i as usize];

@@ -163,6 +163,7 @@ impl Lane {
         if self.fork < Fork::Prague {
             return Ok(None);
         }
+        self.journal.read_code(account);
         if let Some(known) = self.journal.account(account).delegation {
             return Ok(known);
         }
@@ -172,7 +173,8 @@ impl Lane {
     }
 
     /// The account's code.
-    pub fn code(&self, account: AccountIndex) -> Result<Bytes, StateError> {
+    pub fn code(&mut self, account: AccountIndex) -> Result<Bytes, StateError> {
+        self.journal.read_code(account);
         self.journal.code(account, &*self.environment.state)
     }
 }
@@ -191,6 +193,7 @@ const MAX_SIZE: usize = 48 << 20;
 impl Programs {
     /// The decoded code of an account; `None` if it has no code.
     pub fn of_account(&mut self, lane: &mut Lane, account: AccountIndex) -> Result<Option<u32>, StateError> {
+        lane.journal.read_code(account);
         let entry = lane.journal.account(account);
         let code_hash = entry.info.code_hash;
         if code_hash == KECCAK_EMPTY {

@@ -13,6 +13,7 @@ mod lane;
 pub mod machine;
 mod memory;
 mod mixer;
+pub mod observer;
 mod op;
 pub mod precompile;
 mod program;
@@ -21,6 +22,8 @@ mod state_gas;
 mod transfer_log;
 mod transition;
 mod validation;
+mod watch;
 
 pub use backend::Reference;
 pub use machine::{Available, Machine};
+pub use observer::Observer;

@@ -1,9 +1,11 @@
 //! [`Machine`]: executes the transactions of one environment.
 
 use crate::execution::Executor;
+use crate::observer::Observer;
+use crate::watch::Watcher;
 use isolane_spec::{
     AccountDiff, AccountInfo, Answer, Bytes, Delivery, Environment, ExecutionError, H160, H256, KECCAK_EMPTY, Outcome,
-    Query, Transaction, U256,
+    Query, Reads, Transaction, U256,
 };
 
 /// Gas that is left in the block; a transaction that asks for more is rejected.
@@ -59,7 +61,20 @@ impl Machine {
     /// # Errors
     /// When the state cannot answer; the machine is then as before the call.
     pub fn transact(&mut self, transaction: &Transaction, available: Available) -> Result<Outcome, ExecutionError> {
-        self.executor.transact(transaction, available)
+        self.executor.transact(transaction, available, &mut ())
+    }
+
+    /// Does what [`Self::transact`] does, with the same outcome, and tells an observer what happens. Slower.
+    ///
+    /// # Errors
+    /// When the state cannot answer; the machine is then as before the call.
+    pub fn transact_observed(
+        &mut self,
+        transaction: &Transaction,
+        available: Available,
+        observer: &mut dyn Observer,
+    ) -> Result<Outcome, ExecutionError> {
+        self.executor.transact(transaction, available, &mut Watcher::new(observer))
     }
 
     /// Calls a system contract from `0xff…fe` with 30 million gas that nobody pays for (EIP-4788), and keeps its
@@ -68,7 +83,28 @@ impl Machine {
     /// # Errors
     /// When the state cannot answer; the machine is then as before the call.
     pub fn system_call(&mut self, to: H160, input: Bytes) -> Result<Outcome, ExecutionError> {
-        self.executor.system_call(to, input)
+        self.executor.system_call(to, input, &mut ())
+    }
+
+    /// Does what [`Self::system_call`] does, with the same outcome, and tells an observer what happens. Slower.
+    ///
+    /// # Errors
+    /// When the state cannot answer; the machine is then as before the call.
+    pub fn system_call_observed(
+        &mut self,
+        to: H160,
+        input: Bytes,
+        observer: &mut dyn Observer,
+    ) -> Result<Outcome, ExecutionError> {
+        self.executor.system_call(to, input, &mut Watcher::new(observer))
+    }
+
+    /// What the last transaction or system call looked at, the state before it included; of one that failed for lack of
+    /// state, what it looked at until then. To be asked before anything else is done with the machine. The execution
+    /// itself is not slower for it.
+    #[must_use]
+    pub fn reads(&self) -> Reads {
+        self.executor.lane.journal.reads(self.executor.lane.environment.block.number)
     }
 
     /// Executes a message from another environment as a call from the exchange, with the message's gas, which nobody

@@ -22,6 +22,11 @@ impl Memory {
         self.bytes.len()
     }
 
+    /// All of it.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
     /// Forgets everything, and gives back memory that few frames need.
     pub fn clear(&mut self) {
         self.bytes.clear();

@@ -36,6 +36,11 @@ impl<'a> Stack<'a> {
         self.len
     }
 
+    /// All items, the top last.
+    pub fn items(&self) -> &[U256] {
+        self.slots.get(..self.len).unwrap_or_default()
+    }
+
     /// The item `depth` below the top.
     #[inline(always)]
     pub fn peek(&self, depth: usize) -> &U256 {

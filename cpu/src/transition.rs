@@ -8,6 +8,7 @@ use crate::lane::{TransactionContext, designator};
 use crate::machine::Available;
 use crate::op::call::CallRequest;
 use crate::validation::{GAS_PER_BLOB, intrinsic_gas, maximum_cost, price, validate_form, validate_in_block};
+use crate::watch::Hook;
 use alloy_rlp::Encodable;
 use isolane_spec::{
     Authorization, Bytes, ExecutionError, Fork, H160, Halt, InvalidTransaction, KECCAK_EMPTY, Outcome, StateError,
@@ -34,10 +35,20 @@ struct ExecutionGas {
 
 impl Executor {
     /// Validates and executes a transaction; its effects stay in the journal.
-    pub fn transact(&mut self, transaction: &Transaction, available: Available) -> Result<Outcome, ExecutionError> {
+    pub fn transact<H: Hook>(
+        &mut self,
+        transaction: &Transaction,
+        available: Available,
+        hook: &mut H,
+    ) -> Result<Outcome, ExecutionError> {
         self.lane.journal.begin();
-        match self.try_transact(transaction, available) {
-            Ok(outcome) => Ok(outcome),
+        hook.transaction(transaction);
+        match self.try_transact(transaction, available, hook) {
+            Ok(outcome) => {
+                hook.catch_up(&self.lane);
+                hook.outcome(&outcome);
+                Ok(outcome)
+            }
             Err(error) => {
                 self.lane.journal.revert(Checkpoint::default());
                 Err(error.into())
@@ -54,7 +65,12 @@ impl Executor {
         transaction.gas_limit.saturating_sub(intrinsic_gas(transaction, self.lane.schedule, prices).regular)
     }
 
-    fn try_transact(&mut self, transaction: &Transaction, available: Available) -> Result<Outcome, StateError> {
+    fn try_transact<H: Hook>(
+        &mut self,
+        transaction: &Transaction,
+        available: Available,
+        hook: &mut H,
+    ) -> Result<Outcome, StateError> {
         let schedule = self.lane.schedule;
         let environment = &self.lane.environment;
         let validity = validate_form(transaction, environment, schedule, &self.lane.state_gas).and_then(|intrinsic| {
@@ -95,8 +111,8 @@ impl Executor {
         let given = gas + self.lane.state_gas.reservoir;
 
         let ended = match transaction.to {
-            None => self.create(sender, info.nonce, transaction.value, transaction.input.clone(), gas)?,
-            Some(to) => self.call_from_outside(sender, to, transaction, gas)?,
+            None => self.create(sender, info.nonce, transaction.value, transaction.input.clone(), gas, hook)?,
+            Some(to) => self.call_from_outside(sender, to, transaction, gas, hook)?,
         };
 
         // Refund (EIP-3529), floor (EIP-7623), pay.
@@ -114,6 +130,7 @@ impl Executor {
         let balance = journal.account(coinbase).info.balance;
         journal.set_balance(coinbase, balance.overflowing_add(wei(&tip, gas_used)).0);
         self.lane.log_final_burns();
+        hook.catch_up(&self.lane);
         let mut outcome = self.outcome(&ended, gas_used, refund);
         if self.lane.fork >= Fork::Amsterdam {
             outcome.block_gas_used = (intrinsic.regular + execution.regular).max(intrinsic.floor);
@@ -243,12 +260,13 @@ impl Executor {
         Ok(())
     }
 
-    fn call_from_outside(
+    fn call_from_outside<H: Hook>(
         &mut self,
         sender: AccountIndex,
         to: H160,
         transaction: &Transaction,
         gas: u64,
+        hook: &mut H,
     ) -> Result<Ended, StateError> {
         let target = self.lane.load(&to)?;
         let mut code_account = target;
@@ -275,11 +293,11 @@ impl Executor {
             input: (0, 0),
             output: (0, 0),
         };
-        self.call(request, transaction.input.clone())
+        self.call(request, transaction.input.clone(), hook)
     }
 
     /// Calls a system contract (EIP-4788).
-    pub fn system_call(&mut self, to: H160, input: Bytes) -> Result<Outcome, ExecutionError> {
+    pub fn system_call<H: Hook>(&mut self, to: H160, input: Bytes, hook: &mut H) -> Result<Outcome, ExecutionError> {
         let lane = &mut self.lane;
         lane.journal.begin();
         lane.steps = 0;
@@ -303,8 +321,12 @@ impl Executor {
             input: (0, 0),
             output: (0, 0),
         };
-        match self.call(request, input) {
-            Ok(ended) => Ok(self.outcome(&ended, SYSTEM_CALL_GAS - ended.gas, 0)),
+        match self.call(request, input, hook) {
+            Ok(ended) => {
+                let outcome = self.outcome(&ended, SYSTEM_CALL_GAS - ended.gas, 0);
+                hook.outcome(&outcome);
+                Ok(outcome)
+            }
             Err(error) => {
                 self.lane.journal.revert(Checkpoint::default());
                 Err(error.into())

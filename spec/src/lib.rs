@@ -8,6 +8,7 @@ pub mod lane;
 pub mod message;
 pub mod opcode;
 pub mod outcome;
+pub mod reads;
 pub mod state;
 pub mod transaction;
 pub mod wgsl;
@@ -23,5 +24,6 @@ pub use message::{
 };
 pub use outcome::{AccountDiff, AccountInfo, BudgetKind, Halt, KECCAK_EMPTY, Log, Outcome, Rule, SlotDiff, Status};
 pub use primitive_types::{H160, H256, U256};
+pub use reads::{AccountRead, Reads, SlotRead};
 pub use state::{MemoryAccount, MemoryState, StateError, StateView};
 pub use transaction::{AccessListItem, Authorization, InvalidTransaction, Transaction, TransactionType};

@@ -10,7 +10,7 @@ use super::requests::{
 use super::{BlockInput, BlockResult, MissingPredeploy, StateRoots, dao};
 use crate::convert::from_address;
 use crate::trie::{transactions_root, withdrawals_root};
-use isolane_cpu::{Available, Machine};
+use isolane_cpu::{Available, Machine, Observer};
 use isolane_spec::{Bytes, ExecutionError, Fork, H160, InvalidTransaction, KECCAK_EMPTY, Outcome, Status, U256};
 
 /// Executes a block on a machine whose environment is that of the block: its rules, its context (see
@@ -33,11 +33,46 @@ pub fn execute_block_with_roots(
     block: &BlockInput<'_>,
     roots: Option<&mut dyn StateRoots>,
 ) -> Result<BlockResult, BlockError> {
+    run(machine, block, roots, None)
+}
+
+/// Chooses what of a block is observed.
+pub trait BlockObserver {
+    /// Who watches a transaction, by its index; `None`: nobody.
+    fn transaction(&mut self, _index: usize) -> Option<&mut dyn Observer> {
+        None
+    }
+    /// Who watches a call of a system contract; `None`: nobody.
+    fn system_call(&mut self, _contract: H160) -> Option<&mut dyn Observer> {
+        None
+    }
+}
+
+/// As [`execute_block_with_roots`], with the same result, and observed.
+///
+/// # Errors
+/// When the block is invalid, or when infrastructure failed. What was executed until then stays in the machine.
+pub fn execute_block_observed(
+    machine: &mut Machine,
+    block: &BlockInput<'_>,
+    roots: Option<&mut dyn StateRoots>,
+    observer: &mut dyn BlockObserver,
+) -> Result<BlockResult, BlockError> {
+    run(machine, block, roots, Some(observer))
+}
+
+fn run(
+    machine: &mut Machine,
+    block: &BlockInput<'_>,
+    roots: Option<&mut dyn StateRoots>,
+    observer: Option<&mut dyn BlockObserver>,
+) -> Result<BlockResult, BlockError> {
     let rules = machine.environment().rules;
     let mut execution = Execution {
         fork: rules.fork,
         // Only receipts before Byzantium hold a root.
         roots: roots.filter(|_| rules.fork < Fork::Byzantium),
+        observer,
         machine,
         merger: DiffMerger::default(),
         steps: 0,
@@ -65,10 +100,11 @@ pub fn execute_block_with_roots(
     })
 }
 
-struct Execution<'a, 'r> {
+struct Execution<'a, 'r, 'o> {
     machine: &'a mut Machine,
     fork: Fork,
     roots: Option<&'r mut (dyn StateRoots + 'r)>,
+    observer: Option<&'o mut (dyn BlockObserver + 'o)>,
     merger: DiffMerger,
     steps: u64,
 }
@@ -85,7 +121,7 @@ fn failed(at: At) -> impl FnOnce(ExecutionError) -> BlockError {
     move |error| BlockError::Execution { at, error }
 }
 
-impl Execution<'_, '_> {
+impl Execution<'_, '_, '_> {
     /// What happens before the first transaction.
     fn before(&mut self, block: &BlockInput<'_>) -> Result<(), BlockError> {
         if block.dao_fork {
@@ -113,8 +149,12 @@ impl Execution<'_, '_> {
     }
 
     fn system_call(&mut self, contract: H160, input: &[u8]) -> Result<Outcome, BlockError> {
-        let outcome =
-            self.machine.system_call(contract, Bytes::copy_from_slice(input)).map_err(failed(At::System(contract)))?;
+        let input = Bytes::copy_from_slice(input);
+        let outcome = match self.observer.as_mut().and_then(|observer| observer.system_call(contract)) {
+            Some(observer) => self.machine.system_call_observed(contract, input, observer),
+            None => self.machine.system_call(contract, input),
+        };
+        let outcome = outcome.map_err(failed(At::System(contract)))?;
         self.merger.add(&outcome.diff);
         self.steps = self.steps.saturating_add(outcome.steps);
         Ok(outcome)
@@ -165,7 +205,11 @@ impl Execution<'_, '_> {
                 let reason = InvalidTransaction::BlockGasLimitExceeded { available: state_gas_left, got: most };
                 return Err(BlockError::Transaction { index, reason });
             }
-            let outcome = self.machine.transact(transaction, available).map_err(failed(At::Transaction(index)))?;
+            let outcome = match self.observer.as_mut().and_then(|observer| observer.transaction(index)) {
+                Some(observer) => self.machine.transact_observed(transaction, available, observer),
+                None => self.machine.transact(transaction, available),
+            };
+            let outcome = outcome.map_err(failed(At::Transaction(index)))?;
             if let Status::Rejected(reason) = outcome.status {
                 return Err(BlockError::Transaction { index, reason });
             }

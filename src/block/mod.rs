@@ -18,7 +18,7 @@ pub use diff::DiffMerger;
 pub use difficulty::expected_difficulty;
 pub use error::{At, BlockError};
 pub use exception::transaction_exception_names;
-pub use execute::{execute_block, execute_block_with_roots};
+pub use execute::{BlockObserver, execute_block, execute_block_observed, execute_block_with_roots};
 pub use header::{
     GAS_PER_BLOB, InvalidHeader, Parent, block_context, expected_base_fee, expected_excess_blob_gas, validate_header,
 };

@@ -6,6 +6,7 @@ mod extras;
 mod fetch;
 mod replay;
 mod test;
+mod trace;
 
 pub use error::{CliError, Exit};
 

@@ -1,5 +1,6 @@
 //! `isolane replay`.
 
+use super::trace::TraceArgs;
 use super::{CliError, Exit};
 use crate::replay::{Inputs, Options};
 use crate::report::{InputReport, Summary};
@@ -15,6 +16,8 @@ Examples:
   isolane replay 1-20852412.json.zst witness/ a pack, and a folder that may have its witness
   isolane replay blocks/ --json > out.jsonl   one JSON line a block (schema isolane-replay/1), and a summary
   isolane replay blocks/ --out receipts.jsonl --threads 4
+  isolane replay PACK --transaction 3 --trace -
+                                              every instruction of a transaction (EIP-3155)
 
 Packs are evm-block-replay/1 or evm-tx-replay/1 (JSON, usually .json.zst). A witness file beside them, named
 <chain id>-<number>.witness.json.zst, is used for the block of that number: its state root is then verified.";
@@ -57,21 +60,30 @@ pub struct Arguments {
     /// The schedule of a chain that is not built in (JSON: a genesis file or its `config` object).
     #[arg(long, value_name = "FILE")]
     chain_config: Option<PathBuf>,
+    #[command(flatten)]
+    trace: TraceArgs,
 }
 
 /// Runs it.
 pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
     let inputs = replay::find(&arguments.paths)?;
     let chain = arguments.chain_config.as_deref().map(read_chain).transpose()?;
-    let options =
-        Options { threads: arguments.threads.map_or(0, usize::from), keep_receipts: arguments.out.is_some(), chain };
+    let tracing = arguments.trace.open(arguments.json)?;
+    let options = Options {
+        threads: arguments.trace.threads(arguments.threads),
+        keep_receipts: arguments.out.is_some(),
+        chain,
+        tracing: tracing.clone(),
+    };
     let out = arguments.out.as_deref().map(Output::create).transpose()?;
     let mut printer = Printer::new(arguments, &inputs, out);
     // Both backends are the same as long as there is one; the choice is kept so that scripts can pin it.
     let (BackendChoice::Auto | BackendChoice::Cpu) = arguments.backend;
     let summary = replay::replay(&inputs, &options, |report| printer.report(&report))
         .map_err(|error| CliError::usage(format!("cannot start the worker threads: {error}: use fewer --threads")))?;
+    let traced = arguments.trace.close(tracing.as_deref());
     printer.finish(&summary)?;
+    traced?;
     Ok(match summary.exit_code() {
         0 => Exit::Match,
         1 => Exit::Mismatch,
@@ -114,6 +126,8 @@ impl Output {
 /// Results go to standard output, progress and problems to standard error.
 struct Printer {
     json: bool,
+    /// Whether the trace has standard output, and the report goes to standard error.
+    aside: bool,
     verbose: bool,
     bar: ProgressBar,
     gas: u64,
@@ -137,7 +151,15 @@ impl Printer {
                 eprintln!("not a pack by its name: {}", file.display());
             }
         }
-        Self { json: arguments.json, verbose: arguments.verbose, bar, gas: 0, out, failure: None }
+        Self {
+            json: arguments.json,
+            aside: arguments.trace.to_stdout(),
+            verbose: arguments.verbose,
+            bar,
+            gas: 0,
+            out,
+            failure: None,
+        }
     }
 
     fn report(&mut self, input: &InputReport) {
@@ -175,7 +197,9 @@ impl Printer {
     }
 
     fn print(&mut self, line: &str) {
-        if let Err(error) = writeln!(std::io::stdout(), "{line}") {
+        if self.aside {
+            eprintln!("{line}");
+        } else if let Err(error) = writeln!(std::io::stdout(), "{line}") {
             self.failure.get_or_insert_with(|| format!("cannot write to standard output: {error}"));
         }
     }

@@ -1,5 +1,6 @@
 //! `isolane test`.
 
+use super::trace::TraceArgs;
 use super::{CliError, Exit};
 use crate::conformance::summary::{Detail, Totals};
 use crate::conformance::{self, Event, Options, Record, Selection, Verdict};
@@ -17,6 +18,7 @@ Examples:
   isolane test fixtures/ --filter sstore -v       cases with sstore in their file or name
   isolane test fixtures/ --list                   what there is, without running it
   isolane test fixtures/ --json > results.jsonl   JSON Lines (schema isolane-test/1)
+  isolane test FILE --filter sstore --trace -     every instruction (EIP-3155)
 
 A PATH is a fixture (.json, .json.zst), a pack of fixtures (.tar, .tar.zst) or a folder of both. State, blockchain,
 transaction, RLP, trie and basic tests of execution-specs and ethereum/tests are told apart by their content. A case
@@ -52,6 +54,8 @@ pub struct TestArgs {
     /// Every case, not only failures.
     #[arg(short, long)]
     verbose: bool,
+    #[command(flatten)]
+    trace: TraceArgs,
 }
 
 fn known_fork(name: &str) -> Result<String, String> {
@@ -60,10 +64,12 @@ fn known_fork(name: &str) -> Result<String, String> {
 
 /// Runs it.
 pub fn run(arguments: &TestArgs) -> Result<Exit, CliError> {
+    let tracing = arguments.trace.open(arguments.json)?;
     let options = Options {
         selection: Selection { fork: arguments.fork.clone(), filter: arguments.filter.clone() },
-        threads: arguments.threads.map_or(0, usize::from),
+        threads: arguments.trace.threads(arguments.threads),
         list: arguments.list,
+        tracing: tracing.clone(),
     };
     let detail = match (arguments.quiet, arguments.verbose) {
         (true, _) => Detail::Failures,
@@ -83,12 +89,18 @@ pub fn run(arguments: &TestArgs) -> Result<Exit, CliError> {
     console.bar.finish_and_clear();
     let walked = walked.map_err(|error| CliError::usage(format!("{error}: use fewer --threads")))?;
     let text = console.totals.render(walked);
-    std::io::stdout()
-        .write_all(text.as_bytes())
-        .map_err(|error| CliError::usage(format!("cannot write to standard output: {error}")))?;
+    let traced = arguments.trace.close(tracing.as_deref());
+    if arguments.trace.to_stdout() {
+        eprint!("{text}");
+    } else {
+        std::io::stdout()
+            .write_all(text.as_bytes())
+            .map_err(|error| CliError::usage(format!("cannot write to standard output: {error}")))?;
+    }
     if let Some(problem) = console.totals.nothing() {
         return Err(CliError::usage(problem));
     }
+    traced?;
     Ok(match console.totals.exit_code() {
         0 => Exit::Match,
         1 => Exit::Mismatch,

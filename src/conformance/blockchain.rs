@@ -7,8 +7,8 @@ use super::state::{compare_receipt, compare_states};
 use super::{Differences, Verdict, is_expected};
 use crate::block::{
     Ancestor, BlockError, BlockInput, BlockResult, DecodedBlock, InvalidHeader, Mismatch, Parent, StateRoots,
-    block_context, decode_block, execute_block_with_roots, transaction_exception_names, validate_header,
-    validate_ommers, verify_length, verify_ommers_hash, verify_result,
+    block_context, decode_block, execute_block_observed, execute_block_with_roots, transaction_exception_names,
+    validate_header, validate_ommers, verify_length, verify_ommers_hash, verify_result,
 };
 use crate::chain::ChainSpec;
 use crate::convert::{from_b256, from_word};
@@ -16,6 +16,7 @@ use crate::load::fixtures::Test;
 use crate::load::fixtures::blockchain_test::{BlockContent, BlockchainTest, PostState, TestBlock};
 use crate::load::json::JsonError;
 use crate::load::transaction::recover_into;
+use crate::trace::Tracing;
 use crate::trie::state_root;
 use alloy_consensus::Header;
 use isolane_spec::{AccountDiff, Environment, H256, InvalidTransaction, MemoryState, Rules, U256};
@@ -38,7 +39,7 @@ pub(super) fn run(test: &Test<'_, '_>, place: Place<'_>) {
     let name = format!("{} [{}]", test.name, read.network);
     place.case(&name, &read.network, || match chain_of(&read) {
         Err(error) => Verdict::Malformed(error.at(&test.name)),
-        Ok(chain) => run_case(&name, &read, chain),
+        Ok(chain) => run_case(&name, &read, chain, place.tracing()),
     });
 }
 
@@ -78,12 +79,14 @@ impl Refusal {
 
 struct Chain<'a> {
     name: &'a str,
+    /// Where the traces of the transactions go.
+    tracing: Option<&'a Tracing>,
     chain: ChainSpec,
     blocks: HashMap<H256, Imported>,
     head: H256,
 }
 
-fn run_case(name: &str, test: &BlockchainTest, chain: ChainSpec) -> Verdict {
+fn run_case(name: &str, test: &BlockchainTest, chain: ChainSpec, tracing: Option<&Tracing>) -> Verdict {
     let mut differences = Differences::default();
     let (genesis, hash) = &test.genesis;
     check_genesis(test, &mut differences);
@@ -96,7 +99,7 @@ fn run_case(name: &str, test: &BlockchainTest, chain: ChainSpec) -> Verdict {
         total_difficulty: from_word(genesis.difficulty),
         state: Arc::new(state),
     };
-    let mut chain = Chain { name, chain, blocks: HashMap::from([(*hash, root)]), head: *hash };
+    let mut chain = Chain { name, tracing, chain, blocks: HashMap::from([(*hash, root)]), head: *hash };
     let mut unchecked = Vec::new();
     if test.proof_of_work {
         unchecked.push("the proof of work of blocks, which isolane does not verify");
@@ -288,20 +291,27 @@ fn execute(
     let input = BlockInput::of(block, &chain.chain, &rules);
     let mut roots = Roots(parent.state.as_ref().clone());
     let base_fee = U256::from(block.header.base_fee_per_gas.unwrap_or_default());
-    let result = with_machine(environment, |machine| execute_block_with_roots(machine, &input, Some(&mut roots)))
-        .map_err(|error| {
-            let mut names = error.exception_names().to_vec();
-            // Too little gas is found before the fees are looked at; fixtures may mean a fee that is also too low.
-            if let BlockError::Transaction { index, reason: InvalidTransaction::IntrinsicGasTooLow { .. } } = &error
-                && let Some(signed) = block.transactions.get(*index)
-                && signed.transaction.max_fee_per_gas < base_fee
-            {
-                let got = signed.transaction.max_fee_per_gas;
-                let fee = InvalidTransaction::FeeCapBelowBaseFee { base_fee, got };
-                names.extend(transaction_exception_names(&fee));
-            }
-            Refusal::new(&names, error)
-        })?;
+    let result = with_machine(environment, |machine| match chain.tracing {
+        Some(tracing) => {
+            let hashes = block.transactions.iter().map(|signed| signed.hash).collect();
+            let mut trace = tracing.block(machine.environment().id.to_string(), machine.environment(), hashes);
+            execute_block_observed(machine, &input, Some(&mut roots), &mut trace)
+        }
+        None => execute_block_with_roots(machine, &input, Some(&mut roots)),
+    })
+    .map_err(|error| {
+        let mut names = error.exception_names().to_vec();
+        // Too little gas is found before the fees are looked at; fixtures may mean a fee that is also too low.
+        if let BlockError::Transaction { index, reason: InvalidTransaction::IntrinsicGasTooLow { .. } } = &error
+            && let Some(signed) = block.transactions.get(*index)
+            && signed.transaction.max_fee_per_gas < base_fee
+        {
+            let got = signed.transaction.max_fee_per_gas;
+            let fee = InvalidTransaction::FeeCapBelowBaseFee { base_fee, got };
+            names.extend(transaction_exception_names(&fee));
+        }
+        Refusal::new(&names, error)
+    })?;
     let mut state = parent.state.as_ref().clone();
     state.apply(&result.diff);
     state.block_hashes.insert(block.header.number, block.hash);

@@ -4,10 +4,11 @@ use super::{Event, Record, Selection, Verdict, basic, blockchain, state, transac
 use crate::load::archive::{self, Document, Walked};
 use crate::load::fixtures::{self, Kind, Test};
 use crate::load::json::{Json, JsonError};
+use crate::trace::Tracing;
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Instant;
 
 /// Bytes of documents that are held at a time. Parsed, they take several times as much.
@@ -24,6 +25,8 @@ pub struct Options {
     pub threads: usize,
     /// Only list the cases.
     pub list: bool,
+    /// Where the traces of the transactions of state and blockchain tests go, if they are traced.
+    pub tracing: Option<Arc<Tracing>>,
 }
 
 /// A run could not start.
@@ -177,5 +180,10 @@ impl<'a> Place<'a> {
     /// The document's name.
     pub(super) const fn file(&self) -> &'a str {
         self.file
+    }
+
+    /// Where traces go.
+    pub(super) fn tracing(&self) -> Option<&'a Tracing> {
+        self.options.tracing.as_deref()
     }
 }

@@ -3,19 +3,22 @@
 use super::machine::with_machine;
 use super::runner::Place;
 use super::{Difference, Differences, Verdict, is_expected};
-use crate::block::{Bloom, GAS_PER_BLOB, PostTransaction, Receipt, logs_hash, transaction_exception_names};
+use crate::block::{
+    BlockObserver as _, Bloom, GAS_PER_BLOB, PostTransaction, Receipt, logs_hash, transaction_exception_names,
+};
 use crate::convert::{from_address, keccak, to_address, to_word};
 use crate::load::fixtures::state_test::{StateTest, StateTestCase};
 use crate::load::fixtures::{ExpectedReceipt, Test};
 use crate::load::json::JsonError;
 use crate::load::transaction::{SignedTransaction, decode_transaction};
+use crate::trace::Tracing;
 use crate::trie::state_root;
 use alloy_eips::eip7702::{self, SignedAuthorization};
 use alloy_primitives::BloomInput;
-use isolane_cpu::Available;
+use isolane_cpu::{Available, Machine};
 use isolane_spec::{
-    AccountInfo, Authorization, Bytes, Environment, Fork, H160, H256, Log, MemoryAccount, MemoryState, Outcome,
-    StateError, StateView, Status, Transaction, TransactionType, U256,
+    AccountInfo, Authorization, Bytes, Environment, ExecutionError, Fork, H160, H256, Log, MemoryAccount, MemoryState,
+    Outcome, StateError, StateView, Status, Transaction, TransactionType, U256,
 };
 use rayon::prelude::*;
 use secp256k1::{PublicKey, SECP256K1, SecretKey};
@@ -39,7 +42,9 @@ pub(super) fn run(test: &Test<'_, '_>, place: Place<'_>) {
             match (fork.parse::<Fork>(), &sender) {
                 (Err(error), _) => at(JsonError::new("a fork", error.to_string()).at("post")),
                 (_, Err(error)) => at(error.clone()),
-                (Ok(fork), Ok(sender)) => run_case(&name, &read, fork, case, &view, *sender).unwrap_or_else(at),
+                (Ok(fork), Ok(sender)) => {
+                    run_case(&name, &read, fork, case, &view, *sender, place.tracing()).unwrap_or_else(at)
+                }
             }
         });
     });
@@ -97,6 +102,7 @@ fn run_case(
     case: &StateTestCase,
     view: &Arc<dyn StateView>,
     sender: H160,
+    tracing: Option<&Tracing>,
 ) -> Result<Verdict, JsonError> {
     let (rules, block) = test.environment(fork)?;
     let mut transaction = test.transaction.choose(case)?;
@@ -119,7 +125,10 @@ fn run_case(
 
     let available = Available { gas: block.gas_limit, blob_gas: rules.blob_schedule.max * GAS_PER_BLOB };
     let environment = Environment::new(name, rules, block, view.clone());
-    let outcome = with_machine(environment, |machine| machine.transact(&transaction, available));
+    let outcome = with_machine(environment, |machine| match tracing {
+        Some(tracing) => traced(machine, test, &transaction, available, tracing),
+        None => machine.transact(&transaction, available),
+    });
     let outcome = match outcome {
         Ok(outcome) => outcome,
         Err(error) => return Ok(Verdict::Failed(vec![Difference::new("execution", "an outcome", error)])),
@@ -141,6 +150,24 @@ fn run_case(
         check_receipt(receipt, &transaction, &outcome, fork, case, &mut differences);
     }
     Ok(differences.verdict())
+}
+
+/// Executes and traces, with the state root after the transaction.
+fn traced(
+    machine: &mut Machine,
+    test: &StateTest,
+    transaction: &Transaction,
+    available: Available,
+    tracing: &Tracing,
+) -> Result<Outcome, ExecutionError> {
+    let environment = machine.environment().clone();
+    let mut trace = tracing.block(environment.id.to_string(), &environment, Vec::new());
+    let Some(observer) = trace.transaction(0) else { return machine.transact(transaction, available) };
+    let outcome = machine.transact_observed(transaction, available, observer)?;
+    let mut post = test.pre.as_ref().clone();
+    post.apply(&outcome.diff);
+    trace.end(Some(state_root(&post)));
+    Ok(outcome)
 }
 
 type Refusal = (&'static [&'static str], String);

@@ -3,7 +3,8 @@
 use super::Shared;
 use super::verify::{self, Verified};
 use crate::block::{
-    BlockError, BlockInput, BlockResult, MissingPredeploy, StateRoots, block_context, execute_block_with_roots,
+    BlockError, BlockInput, BlockResult, MissingPredeploy, StateRoots, block_context, execute_block_observed,
+    execute_block_with_roots,
 };
 use crate::chain::ChainSpec;
 use crate::load::block_pack::{BlockPack, FORMAT, memory_state};
@@ -256,7 +257,14 @@ pub fn replay(
     let mut machine = Machine::new(Environment::new(file, rules, context, Arc::clone(&base.view)));
     let mut tries = if rules.fork < Fork::Byzantium { base.trie()? } else { None };
     let roots = tries.as_mut().map(|tries| tries as &mut dyn StateRoots);
-    let result = execute_block_with_roots(&mut machine, &input, roots);
+    let result = match &shared.options.tracing {
+        Some(tracing) => {
+            let hashes = signed.iter().map(|signed| signed.hash).collect();
+            let mut trace = tracing.block(file, machine.environment(), hashes);
+            execute_block_observed(&mut machine, &input, roots, &mut trace)
+        }
+        None => execute_block_with_roots(&mut machine, &input, roots),
+    };
     times.execute = start.elapsed();
 
     let mut report = InputReport {

@@ -18,6 +18,7 @@ use crate::load::code_cache::CodeCache;
 use crate::load::transaction_pack::{self, TransactionPack};
 use crate::load::typed::{self, InputError};
 use crate::report::{InputReport, Kind, Summary, Times, peak_memory};
+use crate::trace::Tracing;
 use serde::Deserialize;
 use std::any::Any;
 use std::cell::{Cell, RefCell};
@@ -25,7 +26,7 @@ use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 /// How to replay.
@@ -37,6 +38,8 @@ pub struct Options {
     pub keep_receipts: bool,
     /// The schedule of the packs' chain, where it is not built in.
     pub chain: Option<ChainSpec>,
+    /// Where the traces of the transactions go, if they are traced.
+    pub tracing: Option<Arc<Tracing>>,
 }
 
 /// What all workers share.
@@ -197,7 +200,7 @@ fn one(path: &Path, file: &str, shared: &Shared<'_>) -> Result<InputReport, Inpu
     };
     let result = match pack {
         Pack::Block(pack) => block::replay(file, *pack, times, shared),
-        Pack::Transaction(pack) => single::replay(file, *pack, times, &shared.codes),
+        Pack::Transaction(pack) => single::replay(file, *pack, times, shared),
     };
     Ok(result.unwrap_or_else(|error| InputReport {
         kind,

@@ -1,9 +1,10 @@
 //! Replays single-transaction packs.
 
+use super::Shared;
 use super::expect::{first_log_difference, post_state_differences};
 use super::mismatch::{Mismatch, show_bytes};
+use crate::block::BlockObserver as _;
 use crate::load::block_pack::memory_state;
-use crate::load::code_cache::CodeCache;
 use crate::load::envelope;
 use crate::load::transaction_pack::{FORMAT, TransactionPack};
 use crate::load::typed::InputError;
@@ -52,7 +53,7 @@ pub fn replay(
     file: &str,
     mut pack: TransactionPack,
     mut times: Times,
-    codes: &CodeCache,
+    shared: &Shared<'_>,
 ) -> Result<InputReport, InputError> {
     if pack.format != FORMAT {
         return Err(InputError::at("format", format!("expected {FORMAT:?}, got {:?}", pack.format)));
@@ -70,15 +71,21 @@ pub fn replay(
     times.recover = start.elapsed();
 
     let start = Instant::now();
-    let state = Arc::new(memory_state(std::mem::take(&mut pack.prestate.0), &pack.block_hashes.0, codes)?);
+    let state = Arc::new(memory_state(std::mem::take(&mut pack.prestate.0), &pack.block_hashes.0, &shared.codes)?);
     let rules = rules(&pack);
     let environment =
         Environment::new(file, rules, context(&pack, &rules), Arc::<isolane_spec::MemoryState>::clone(&state));
     let available =
         Available { gas: pack.block.gas_limit.0, blob_gas: rules.blob_schedule.max * crate::block::GAS_PER_BLOB };
-    let outcome = Machine::new(environment)
-        .transact(&prepared.transaction, available)
-        .map_err(|error| InputError::at("transaction", error.to_string()))?;
+    let mut machine = Machine::new(environment);
+    let mut trace =
+        shared.options.tracing.as_ref().map(|tracing| tracing.block(file, machine.environment(), vec![prepared.hash]));
+    let outcome = match trace.as_mut().and_then(|trace| trace.transaction(0)) {
+        Some(observer) => machine.transact_observed(&prepared.transaction, available, observer),
+        None => machine.transact(&prepared.transaction, available),
+    };
+    drop(trace);
+    let outcome = outcome.map_err(|error| InputError::at("transaction", error.to_string()))?;
     times.execute = start.elapsed();
 
     let start = Instant::now();

@@ -133,7 +133,7 @@ impl Executor {
         request.payer = exchange;
         request.value = value;
         request.transfers = true;
-        Ok(self.call(request, message.data.clone())?)
+        Ok(self.call(request, message.data.clone(), &mut ())?)
     }
 
     /// What the opcodes show of a call that no transaction made.
@@ -194,7 +194,7 @@ impl Executor {
         self.begin_outside_call();
         let mut request = self.request_from_exchange(query.to, query.gas)?;
         request.is_static = true;
-        let ended = self.call(request, query.data.clone())?;
+        let ended = self.call(request, query.data.clone(), &mut ())?;
         Ok(Answer {
             status: match ended.end {
                 End::Success => AnswerStatus::Success,

@@ -5,10 +5,11 @@ use crate::lane::Lane;
 use isolane_spec::{Fork, U256, word};
 
 /// The hash of one of the last 256 blocks; 0 for any other.
-pub(crate) fn blockhash(lane: &Lane, number: &U256) -> Result<U256, Trap> {
+pub(crate) fn blockhash(lane: &mut Lane, number: &U256) -> Result<U256, Trap> {
     let current = lane.environment.block.number;
     match word::to_u64(number) {
         Some(number) if number < current && current - number <= 256 => {
+            lane.journal.read_block_hash(current - number);
             Ok(word::from_hash(&lane.environment.state.block_hash(number)?))
         }
         _ => Ok(U256::zero()),
