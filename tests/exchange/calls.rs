@@ -397,3 +397,53 @@ fn every_fork_has_messages() {
     let state = Arc::new(isolane::spec::MemoryState::default());
     assert!(Environment::new("plain", Rules::new(Fork::Prague, 1), block, state).messaging.is_none());
 }
+
+#[test]
+fn random_call_data_never_breaks_the_machine() {
+    use alloy_sol_types::SolInterface;
+    let (a, b) = (name("a"), name("b"));
+    let world = World::pair();
+    let mut machine = Machine::new(world.environment(a, None));
+    let mut rng = crate::rng::Rng::new(11);
+    let selectors: Vec<_> = IExchange::IExchangeCalls::selectors().collect();
+    let good = send(b, BOB, 0).abi_encode();
+    let mut reverted = 0;
+    for nonce in 0..20_000 {
+        let mut input = if rng.once_in(2) {
+            let mut input = selectors[rng.index(selectors.len())].to_vec();
+            for _ in 0..rng.below(12) {
+                // Small numbers, offsets near the end of 64 and 256 bits, and anything.
+                let word = match rng.below(4) {
+                    0 => U256::from(rng.below(300)),
+                    1 => U256::from(u64::MAX - rng.below(40)),
+                    2 => U256::MAX - rng.below(40),
+                    _ => U256([rng.next(), rng.next(), rng.next(), rng.next()]),
+                };
+                input.extend_from_slice(&word.to_big_endian());
+            }
+            input
+        } else {
+            good.clone()
+        };
+        for _ in 0..rng.below(3) {
+            if !input.is_empty() {
+                let place = rng.index(input.len());
+                input[place] ^= 1 << rng.below(8);
+            }
+        }
+        input.truncate(input.len() - rng.index(input.len().min(40)));
+        let transaction = Transaction {
+            sender: ALICE,
+            nonce,
+            gas_limit: 700_000,
+            to: Some(EXCHANGE_ADDRESS),
+            input: input.into(),
+            ..Transaction::default()
+        };
+        let available = Available { gas: u64::MAX, blob_gas: 0 };
+        let outcome = machine.transact(&transaction, available).expect("the state answers");
+        assert!(outcome.status.is_success() || outcome.messages.is_empty());
+        reverted += u64::from(outcome.status == Status::Revert);
+    }
+    assert!((5_000..19_500).contains(&reverted), "both kinds: {reverted}");
+}
