@@ -8,7 +8,7 @@ use crate::journal::AccountIndex;
 use crate::lane::{Lane, Programs};
 use crate::observer::CallKind;
 use crate::op::call::CallRequest;
-use crate::precompile::{Precompile, PrecompileError};
+use crate::precompile::{Precompile, PrecompileError, Run as _};
 use crate::program::Program;
 use crate::stack::{Slots, slots};
 use crate::state_gas::FrameStateGas;

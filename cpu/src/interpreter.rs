@@ -63,7 +63,7 @@ fn fetch_checked(
     let byte = program.code.get(pc).copied().unwrap_or(opcode::STOP);
     let row = lane.rows[usize::from(byte)];
     if lane.steps >= lane.environment.budget.steps {
-        return Err(Halt::BudgetExceeded(isolane_spec::BudgetKind::Steps));
+        return Err(Halt::BudgetExceeded { kind: isolane_spec::BudgetKind::Steps, at: lane.steps });
     }
     lane.steps += 1;
     if !row.defined {

@@ -352,6 +352,7 @@ impl Executor {
             messages: std::mem::take(&mut journal.messages),
             diff: journal.finish(),
             steps: self.lane.steps,
+            denial: None,
         }
     }
 }

@@ -66,7 +66,8 @@ pub enum OnViolation {
     /// Only that transaction fails.
     #[default]
     FailTransaction,
-    /// The environment goes back to where the epoch began, and does nothing more in this epoch.
+    /// The environment goes back to where its own transactions began in this epoch, and starts none any more in it. What
+    /// others sent stays delivered. A message that breaks a rule only fails itself: nobody can stop another environment.
     FailEnvironment,
 }
 
@@ -107,8 +108,6 @@ pub struct EnvironmentConfig {
     pub permissions: Permissions,
     /// What one transaction may use.
     pub budget: Budget,
-    /// The most gas that one transaction may ask for.
-    pub transaction_gas: u64,
     /// What an epoch may use.
     pub epoch_budget: EpochBudget,
     /// What it gets of the lanes.
@@ -133,7 +132,6 @@ impl EnvironmentConfig {
             order: Order::Sequential,
             permissions: Permissions::default(),
             budget: Budget::default(),
-            transaction_gas: u64::MAX,
             epoch_budget: EpochBudget::default(),
             share: Share { weight: NonZeroU32::MIN, max_lanes: NonZeroU32::MAX },
             on_violation: OnViolation::default(),

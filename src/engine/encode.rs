@@ -121,6 +121,9 @@ impl Writer {
             writer.address(&address);
         });
         self.list(&outcome.logs, Self::log);
+        self.option(outcome.denial, |writer, denial| {
+            writer.byte(denial.rule as u8).address(&denial.address).number(denial.pc.into());
+        });
         self.diff(&outcome.diff)
     }
 }

@@ -1,15 +1,14 @@
 //! One epoch: deliveries, rounds, barrier, commitment.
 
 use super::encode::Writer;
-use super::report::{Cause, Delivered, EnvironmentReport, EpochReport};
-use super::slot::{Running, Slot, usage, violation};
-use super::{Engine, EngineError, OnViolation};
+use super::report::{Delivered, EnvironmentReport, EpochReport};
+use super::slot::{Running, Slot, usage};
+use super::{Engine, EngineError};
 use crate::convert::keccak;
 use crate::exchange::{Books, Exchange, Snapshots, receipt, rolled_back};
 use isolane_cpu::Machine;
 use isolane_spec::{
-    AccountDiff, Delivery, Environment, EnvironmentId, ExecutionError, H256, Messaging, Outcome, ReceiptStatus, Rules,
-    U256,
+    AccountDiff, Delivery, Environment, EnvironmentId, ExecutionError, H256, Messaging, Outcome, ReceiptStatus, U256,
 };
 use rayon::prelude::*;
 use std::collections::BTreeMap;
@@ -69,6 +68,7 @@ impl Engine {
             slot.running = Running {
                 environment: Some(environment),
                 start: Some(slot.space.clone()),
+                delivered: Some(slot.space.clone()),
                 blocked: slot.halted.is_some(),
                 ..Running::default()
             };
@@ -146,13 +146,12 @@ fn environment_at(slot: &Slot, epoch: u64, messaging: Option<Messaging>) -> Envi
     block.number = block.number.saturating_add(epoch);
     block.timestamp = block.timestamp.saturating_add(config.block_time.saturating_mul(epoch));
     block.slot_number = block.slot_number.saturating_add(epoch);
-    let rules: Rules = config.rules.clone();
     Environment {
         order: config.order,
         permissions: config.permissions.clone(),
         budget: config.budget,
         messaging,
-        ..Environment::new(config.name.clone(), rules, block, Arc::new(slot.space.clone()))
+        ..Environment::new(config.name.clone(), config.rules, block, Arc::new(slot.space.clone()))
     }
 }
 
@@ -190,6 +189,8 @@ fn deliver(slot: &mut Slot, exchange: &Exchange, epoch: u64) -> Result<(), Engin
             }
         }
     }
+    slot.running.delivered = Some(slot.space.clone());
+    slot.running.delivered_messages = slot.running.messages.len();
     for delivered in &slot.running.deliveries {
         slot.running.epoch.deliveries += 1;
         slot.stats.delivery_gas += delivered.receipt.gas_used;
@@ -214,13 +215,7 @@ fn take_in(slot: &mut Slot, delivery: Delivery, outcome: Outcome) {
     used.gas = 0;
     slot.running.used.add(&used);
     slot.count_violation(&outcome);
-    let (id, broken) = (delivery.id, violation(&outcome));
     push(slot, delivery, Some(outcome));
-    if let Some(halt) = broken
-        && slot.config.on_violation == OnViolation::FailEnvironment
-    {
-        slot.roll_back(Cause::Message { id, halt });
-    }
 }
 
 /// Native assets are moved or burned, never made.

@@ -24,7 +24,7 @@ mod slot;
 
 pub use config::{EngineConfig, EnvironmentConfig, EpochBudget, OnViolation, StartState, Submission};
 pub use error::EngineError;
-pub use report::{Cause, Delivered, EnvironmentReport, EpochReport, Execution};
+pub use report::{Cause, Delivered, EnvironmentReport, EpochReport, Execution, Violation};
 
 use crate::convert::keccak;
 use crate::exchange::{self, Exchange};
@@ -272,7 +272,6 @@ impl Engine {
         let config = &slot.config;
         slot.running.environment.as_ref().is_some_and(Environment::is_restricted)
             || config.epoch_budget != EpochBudget::default()
-            || config.transaction_gas != u64::MAX
     }
 }
 

@@ -1,7 +1,7 @@
 //! What an epoch came to.
 
 use crate::exchange;
-use isolane_spec::{Delivery, ExecutionError, H160, H256, Halt, Outcome, Receipt};
+use isolane_spec::{BudgetKind, Delivery, ExecutionError, H160, H256, Halt, Outcome, Receipt, Rule};
 
 /// One of an environment's own transactions.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,22 +29,43 @@ pub struct Delivered {
     pub outcome: Option<Outcome>,
 }
 
+/// A permission or a budget that a transaction broke.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Violation {
+    /// An operation that is not permitted.
+    Permission {
+        /// The rule that denies it.
+        rule: Rule,
+        /// Where in the code.
+        pc: u32,
+    },
+    /// A budget that ran out.
+    Budget {
+        /// Which one.
+        kind: BudgetKind,
+        /// After how many instructions.
+        at: u64,
+    },
+}
+
+impl std::fmt::Display for Violation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match *self {
+            Self::Permission { rule, pc } => Halt::Denied { rule, pc }.fmt(f),
+            Self::Budget { kind, at } => Halt::BudgetExceeded { kind, at }.fmt(f),
+        }
+    }
+}
+
 /// Why an environment was rolled back.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Cause {
     /// One of its transactions broke a permission or exceeded a budget.
-    Transaction {
+    Violation {
         /// Its number.
         index: u64,
         /// What it broke.
-        halt: Halt,
-    },
-    /// A message did.
-    Message {
-        /// Its id.
-        id: H256,
-        /// What it broke.
-        halt: Halt,
+        violation: Violation,
     },
     /// The state could not answer, or isolane has a defect. The environment does nothing any more.
     Error(String),
@@ -53,8 +74,7 @@ pub enum Cause {
 impl std::fmt::Display for Cause {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Transaction { index, halt } => write!(f, "transaction {index}: {halt}"),
-            Self::Message { id, halt } => write!(f, "message {id:?}: {halt}"),
+            Self::Violation { index, violation } => write!(f, "transaction {index}: {violation}"),
             Self::Error(error) => f.write_str(error),
         }
     }

@@ -2,7 +2,7 @@
 
 use super::config::{EnvironmentConfig, OnViolation};
 use super::queue::{Queue, Queued};
-use super::report::{Cause, Delivered, Execution};
+use super::report::{Cause, Delivered, Execution, Violation};
 use super::space::StateSpace;
 use super::stats::{EpochStats, Stats, Usage};
 use crate::block::DiffMerger;
@@ -35,6 +35,10 @@ pub(super) struct Running {
     pub environment: Option<Environment>,
     /// The state at the start of the epoch.
     pub start: Option<StateSpace>,
+    /// The state after the deliveries.
+    pub delivered: Option<StateSpace>,
+    /// How many of the messages the deliveries sent.
+    pub delivered_messages: usize,
     /// It starts nothing more in this epoch.
     pub blocked: bool,
     pub used: Usage,
@@ -103,11 +107,12 @@ pub(super) fn usage(outcome: &Outcome) -> Usage {
     }
 }
 
-/// The permission or budget that an outcome broke.
-pub(super) fn violation(outcome: &Outcome) -> Option<Halt> {
-    match &outcome.status {
-        Status::Halt(halt @ (Halt::Denied(_) | Halt::BudgetExceeded(_))) => Some(*halt),
-        _ => None,
+/// The permission or budget that an outcome broke. A denial counts even where the caller of the denied frame went on.
+pub(super) fn violation(outcome: &Outcome) -> Option<Violation> {
+    match outcome.status {
+        Status::Halt(Halt::BudgetExceeded { kind, at }) => Some(Violation::Budget { kind, at }),
+        Status::Halt(Halt::Denied { rule, pc }) => Some(Violation::Permission { rule, pc }),
+        _ => outcome.denial.map(|denial| Violation::Permission { rule: denial.rule, pc: denial.pc }),
     }
 }
 
@@ -120,7 +125,7 @@ impl Slot {
     /// The most gas that a transaction may ask for.
     fn gas_cap(&self) -> u64 {
         let config = &self.config;
-        config.epoch_budget.gas.min(config.transaction_gas).min(config.block.gas_limit)
+        config.epoch_budget.gas.min(config.budget.gas).min(config.block.gas_limit)
     }
 
     fn left(&self) -> Usage {
@@ -200,7 +205,7 @@ impl Slot {
         let (Some(left), true) = (&lane.allowance, self.running.own) else { return false };
         let budget = &self.config.budget;
         match outcome.status {
-            Status::Halt(Halt::BudgetExceeded(kind)) => match kind {
+            Status::Halt(Halt::BudgetExceeded { kind, .. }) => match kind {
                 BudgetKind::Steps => left.steps < budget.steps,
                 BudgetKind::Slots => left.slots < budget.slots,
                 BudgetKind::LogBytes => left.log_bytes < budget.log_bytes,
@@ -269,10 +274,10 @@ impl Slot {
             }
         }
         self.running.executions.push(execution);
-        if let Some(halt) = broken
+        if let Some(violation) = broken
             && self.config.on_violation == OnViolation::FailEnvironment
         {
-            self.roll_back(Cause::Transaction { index: queued.index, halt });
+            self.roll_back(Cause::Violation { index: queued.index, violation });
         }
         cost
     }
@@ -291,14 +296,34 @@ impl Slot {
 
     pub fn count_violation(&mut self, outcome: &Outcome) {
         match violation(outcome) {
-            Some(Halt::Denied(rule)) => *self.stats.denied.entry(format!("{rule:?}")).or_default() += 1,
-            Some(Halt::BudgetExceeded(kind)) => *self.stats.exceeded.entry(format!("{kind:?}")).or_default() += 1,
-            _ => {}
+            Some(Violation::Permission { rule, .. }) => {
+                *self.stats.denied.entry(format!("{rule:?}")).or_default() += 1;
+            }
+            Some(Violation::Budget { kind, .. }) => {
+                *self.stats.exceeded.entry(format!("{kind:?}")).or_default() += 1;
+            }
+            None => {}
         }
     }
 
-    /// Back to where the epoch began.
-    pub fn roll_back(&mut self, cause: Cause) {
+    /// Back to where the environment's own transactions began in this epoch.
+    fn roll_back(&mut self, cause: Cause) {
+        let running = &mut self.running;
+        if let Some(delivered) = &running.delivered {
+            self.space = delivered.clone();
+        }
+        running.merger = DiffMerger::default();
+        for outcome in running.deliveries.iter().filter_map(|delivered| delivered.outcome.as_ref()) {
+            running.merger.add(&outcome.diff);
+        }
+        running.messages.truncate(running.delivered_messages);
+        running.blocked = true;
+        running.rolled_back = Some(cause);
+    }
+
+    /// Nothing more, in this epoch and later: what follows has no state to start from. The state goes back to where the
+    /// epoch began, and what was sent here is sent back.
+    pub fn halt(&mut self, error: String) {
         let running = &mut self.running;
         if let Some(start) = &running.start {
             self.space = start.clone();
@@ -309,12 +334,7 @@ impl Slot {
             delivered.receipt = rolled_back(&delivered.delivery);
         }
         running.blocked = true;
-        running.rolled_back = Some(cause);
-    }
-
-    /// Nothing more, in this epoch and later: what follows has no state to start from.
-    pub fn halt(&mut self, error: String) {
-        self.roll_back(Cause::Error(error.clone()));
+        running.rolled_back = Some(Cause::Error(error.clone()));
         self.halted = Some(error);
     }
 

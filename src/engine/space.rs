@@ -161,10 +161,8 @@ impl StateSpace {
         };
         let mut accounts = BTreeMap::new();
         for (address, account) in state.accounts {
-            let code = match account.info.code_hash {
-                KECCAK_EMPTY => Bytes::new(),
-                hash => self.code(&hash)?,
-            };
+            let hash = account.info.code_hash;
+            let code = if hash == KECCAK_EMPTY { Bytes::new() } else { self.code(&hash)? };
             let storage = account.storage.into_iter().filter(|(_, value)| !value.is_zero()).collect();
             accounts.insert(address, ExportedAccount { info: account.info, code, storage });
         }
