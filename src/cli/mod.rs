@@ -5,6 +5,7 @@ mod error;
 mod extras;
 mod fetch;
 mod replay;
+mod run;
 mod test;
 mod trace;
 
@@ -20,6 +21,7 @@ Examples:
   isolane replay 1-17106222.json.zst --json   one JSON line a block, and a summary
   isolane replay blocks/ --out receipts.jsonl write the receipts
   isolane test fixtures/                      run the official conformance fixtures under a folder
+  isolane run manifest.toml --html report.html  run environments that exchange messages
   isolane fetch --rpc URL --blocks 17M:+10 --out blocks
   isolane completions bash > /etc/bash_completion.d/isolane
 
@@ -38,6 +40,8 @@ struct Cli {
 enum Command {
     /// Re-execute blocks and verify every result against headers, receipts and states.
     Replay(replay::Arguments),
+    /// Run isolated environments in epochs, as a manifest describes them.
+    Run(run::Arguments),
     /// Record blocks of a node as packs, to replay them.
     Fetch(fetch::Arguments),
     /// Run the official conformance fixtures: state, blockchain, transaction, RLP and trie tests.
@@ -76,6 +80,7 @@ pub fn run(arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> 
     };
     let result = match cli.command {
         Command::Replay(arguments) => replay::run(&arguments),
+        Command::Run(arguments) => run::run(&arguments),
         Command::Fetch(arguments) => fetch::run(&arguments),
         Command::Test(arguments) => test::run(&arguments),
         Command::Devices(arguments) => devices::run(&arguments),

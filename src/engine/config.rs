@@ -141,6 +141,19 @@ impl EnvironmentConfig {
     }
 }
 
+impl EnvironmentConfig {
+    /// Whether opcodes, precompiles, permissions, budgets or messages make it differ from plain Ethereum: such outcomes
+    /// never pass for a faithful replay.
+    #[must_use]
+    pub fn is_restricted(&self) -> bool {
+        self.rules.is_custom()
+            || self.permissions != Permissions::default()
+            || self.budget != Budget::default()
+            || self.epoch_budget != EpochBudget::default()
+            || self.messages.is_some()
+    }
+}
+
 /// A whole run, but for its transactions.
 #[derive(Clone)]
 pub struct EngineConfig {

@@ -122,6 +122,7 @@ impl Engine {
             diffs.push(diff);
         }
         let exchange = self.exchange.barrier(&books)?;
+        self.flows.add(&exchange);
         let reports: Vec<EnvironmentReport> =
             self.slots.par_iter_mut().zip(&diffs).map(|(slot, diff)| close(slot, diff, epoch)).collect();
         let mut writer = Writer::default();
@@ -248,7 +249,7 @@ fn close(slot: &mut Slot, diff: &[AccountDiff], epoch: u64) -> EnvironmentReport
         block,
         rolled_back: running.rolled_back.take(),
         halted: slot.halted.is_some(),
-        restricted: false,
+        restricted: slot.config.is_restricted(),
         deliveries: std::mem::take(&mut running.deliveries),
         executions: std::mem::take(&mut running.executions),
         state_root,
@@ -256,7 +257,6 @@ fn close(slot: &mut Slot, diff: &[AccountDiff], epoch: u64) -> EnvironmentReport
     };
     report.digest = digest(&report, diff);
     slot.space.set_block_hash(block, report.digest);
-    report.restricted = Engine::is_restricted(slot);
 
     let (stats, running) = (&mut slot.stats, &mut slot.running);
     let delivered = |delivered: &&Delivered| delivered.receipt.status == ReceiptStatus::Delivered;

@@ -32,14 +32,14 @@ use crate::load::typed::InputError;
 use crate::schedule::Scheduler;
 use isolane_cpu::Reference;
 use isolane_spec::{
-    AccountDiff, AccountInfo, Backend, EXCHANGE_ADDRESS, Environment, EnvironmentId, H256, MessagePolicy, Order,
+    AccountDiff, AccountInfo, Backend, EXCHANGE_ADDRESS, EnvironmentId, H256, MessagePolicy, Order,
     StateView as _,
 };
 use journal::Storage;
 use queue::Queue;
 use slot::{Running, Slot};
 use space::StateSpace;
-use stats::Stats;
+use stats::{Flows, Stats};
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU64;
 
@@ -60,6 +60,7 @@ pub struct Engine {
     exchange: Exchange,
     scheduler: Scheduler,
     epoch_gas: Option<NonZeroU64>,
+    flows: Flows,
     digest: H256,
     /// The digest before the last epoch.
     before: H256,
@@ -124,6 +125,7 @@ impl Engine {
             exchange,
             scheduler,
             epoch_gas: config.epoch_gas,
+            flows: Flows::default(),
             digest: config.identity,
             before: config.identity,
             backend: Box::new(Reference),
@@ -251,6 +253,12 @@ impl Engine {
         Ok(self.slot(environment)?.queue.len())
     }
 
+    /// All messages of the run, by source and destination.
+    #[must_use]
+    pub const fn flows(&self) -> &Flows {
+        &self.flows
+    }
+
     /// Carries the messages.
     #[must_use]
     pub const fn exchange(&self) -> &Exchange {
@@ -267,11 +275,18 @@ impl Engine {
         })
     }
 
-    /// The environment of a slot, for reports.
-    fn is_restricted(slot: &Slot) -> bool {
-        let config = &slot.config;
-        slot.running.environment.as_ref().is_some_and(Environment::is_restricted)
-            || config.epoch_budget != EpochBudget::default()
+    /// Messages that wait for an environment.
+    ///
+    /// # Errors
+    /// When there is no such environment.
+    pub fn waiting(&self, environment: &str) -> Result<usize, EngineError> {
+        Ok(self.slot(environment)?.id.map_or(0, |id| self.exchange.waiting(&id)))
+    }
+
+    /// What the run was made from.
+    #[must_use]
+    pub const fn identity(&self) -> H256 {
+        self.identity
     }
 }
 

@@ -56,7 +56,7 @@ impl Engine {
         writer.list(&deficits, |writer, deficit| {
             writer.signed(*deficit);
         });
-        writer.bytes(&self.exchange.to_bytes());
+        writer.bytes(&self.exchange.to_bytes()).bytes(&json(&self.flows)?);
         for (slot, environment) in self.slots.iter().zip(&report.environments) {
             writer.bytes(slot.config.name.as_bytes()).diff(&slot.running.diff);
             writer.number(environment.block).hash(&environment.digest);
@@ -90,6 +90,7 @@ impl Engine {
         let round = reader.number()?;
         let deficits = reader.list(Reader::signed)?;
         self.exchange = Exchange::from_bytes(self.exchange.config().clone(), reader.bytes()?)?;
+        self.flows = parse(reader.bytes()?)?;
         expect("epoch of the exchange", (epoch + 1).to_string(), self.exchange.epoch().to_string())?;
         for slot in &mut self.slots {
             expect("environment", slot.config.name.clone(), String::from_utf8_lossy(reader.bytes()?).into_owned())?;

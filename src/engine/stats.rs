@@ -1,5 +1,7 @@
 //! What is counted for reports. Nothing here decides a result.
 
+use crate::exchange::{self, Event};
+use isolane_spec::Kind;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -148,6 +150,55 @@ pub struct Stats {
     /// Epoch by epoch.
     #[serde(skip)]
     pub epochs: Vec<EpochStats>,
+}
+
+/// Messages from one environment to another.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Flow {
+    /// Calls that were sent.
+    pub sent: u64,
+    /// Calls that arrived and succeeded.
+    pub delivered: u64,
+    /// Calls that failed, by why.
+    pub failed: BTreeMap<String, u64>,
+    /// Values of subscribed slots that arrived.
+    pub state: u64,
+    /// Refunds that arrived, by the source of the refund.
+    pub refunds: u64,
+    /// Refunds that became claimable.
+    pub claimable: u64,
+    /// Gas of the deliveries.
+    pub gas: u64,
+}
+
+/// All messages of a run, by source and destination.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Flows(pub BTreeMap<String, BTreeMap<String, Flow>>);
+
+impl Flows {
+    pub(super) fn add(&mut self, report: &exchange::Report) {
+        for entry in &report.entries {
+            let message = &entry.message;
+            let destinations = self.0.entry(message.source.to_string()).or_default();
+            let flow = destinations.entry(message.destination.to_string()).or_default();
+            flow.gas = flow.gas.saturating_add(entry.gas_used);
+            match (message.kind, entry.event) {
+                (Kind::Call, Event::Sent) => flow.sent += 1,
+                (Kind::Call, Event::Delivered) => flow.delivered += 1,
+                (Kind::Call, Event::Failed(failure)) => {
+                    // What the barrier refused was sent all the same.
+                    if message.epoch == report.epoch {
+                        flow.sent += 1;
+                    }
+                    *flow.failed.entry(failure.name().to_owned()).or_default() += 1;
+                }
+                (Kind::State, Event::Delivered) => flow.state += 1,
+                (Kind::Refund { .. }, Event::Delivered) => flow.refunds += 1,
+                (_, Event::Claimable) => flow.claimable += 1,
+                _ => {}
+            }
+        }
+    }
 }
 
 impl Stats {
