@@ -245,6 +245,19 @@ impl<'a> Value<'a> {
         }
     }
 
+    /// Text, a number or a truth value, as text.
+    ///
+    /// # Errors
+    /// When it is something else.
+    pub fn plain(&self) -> Result<String> {
+        match self.value {
+            DeValue::String(text) => Ok(text.to_string()),
+            DeValue::Integer(_) => Ok(self.word()?.to_string()),
+            DeValue::Boolean(flag) => Ok(flag.to_string()),
+            _ => Err(self.wrong("text, a number, true or false")),
+        }
+    }
+
     /// One of a few words, and what it stands for.
     ///
     /// # Errors

@@ -5,7 +5,9 @@ use super::source::{ManifestError, Result, Value, nearest};
 use crate::engine::Submission;
 use crate::load::transaction::decode_transaction;
 use crate::load::typed::Hex;
-use isolane_spec::{AccessListItem, Bytes, Fork, H160, H256, Transaction, TransactionType, U256};
+use alloy_dyn_abi::{DynSolType, JsonAbiExt as _, Specifier as _};
+use alloy_json_abi::Function;
+use isolane_spec::{AccessListItem, Bytes, EnvironmentId, Fork, H160, H256, Transaction, TransactionType, U256};
 use serde::Deserialize;
 
 /// The most times that one entry is repeated.
@@ -35,13 +37,15 @@ struct Call {
     max_fee_per_gas: Option<Hex<U256>>,
     max_priority_fee_per_gas: Option<Hex<U256>>,
     access_list: Option<Vec<AccessItem>>,
+    function: Option<String>,
+    args: Option<Vec<Argument>>,
     raw: Option<Hex<Bytes>>,
     epoch: Option<Hex<u64>>,
     repeat: Option<Hex<u64>>,
 }
 
 /// The keys of a call, for proposals.
-const KEYS: [&str; 14] = [
+const KEYS: [&str; 16] = [
     "from",
     "to",
     "value",
@@ -53,6 +57,8 @@ const KEYS: [&str; 14] = [
     "maxFeePerGas",
     "maxPriorityFeePerGas",
     "accessList",
+    "function",
+    "args",
     "raw",
     "epoch",
     "repeat",
@@ -63,6 +69,46 @@ const KEYS: [&str; 14] = [
 struct AccessItem {
     address: Hex<H160>,
     storage_keys: Vec<Hex<H256>>,
+}
+
+/// An argument of a function, as text.
+#[derive(Clone, Debug)]
+struct Argument(String);
+
+impl<'de> Deserialize<'de> for Argument {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        match serde_json::Value::deserialize(deserializer)? {
+            serde_json::Value::String(text) => Ok(Self(text)),
+            number @ (serde_json::Value::Number(_) | serde_json::Value::Bool(_)) => Ok(Self(number.to_string())),
+            other => Err(serde::de::Error::custom(format!("expected an argument as text or a number, got {other}"))),
+        }
+    }
+}
+
+/// The call data of a function with arguments as people write them. A `bytes32` may be the name of an environment.
+fn encode(function: &str, arguments: &[Argument]) -> std::result::Result<Bytes, String> {
+    let parsed = Function::parse(function).map_err(|error| {
+        format!("function: expected a signature such as \"transfer(address,uint256)\", got {function:?}: {error}")
+    })?;
+    let (expected, got) = (parsed.inputs.len(), arguments.len());
+    if expected != got {
+        return Err(format!("args: expected {expected} arguments of {function}, got {got}"));
+    }
+    let mut values = Vec::with_capacity(expected);
+    for (index, (input, Argument(text))) in parsed.inputs.iter().zip(arguments).enumerate() {
+        let kind = input.resolve().map_err(|error| format!("function: {error}"))?;
+        let named = match kind {
+            DynSolType::FixedBytes(32) if !text.starts_with("0x") => EnvironmentId::new(text).ok(),
+            _ => None,
+        };
+        let text = named.map_or_else(|| text.clone(), |name| format!("{:?}", name.0));
+        let value = kind.coerce_str(&text).map_err(|error| {
+            let error = error.to_string().replace('\n', " ");
+            format!("args[{index}]: expected {kind}, got {text:?}: {error}")
+        })?;
+        values.push(value);
+    }
+    parsed.abi_encode_input(&values).map(Bytes::from).map_err(|error| format!("args: {error}"))
 }
 
 /// An entry of a file: a call, or just a signed transaction.
@@ -100,6 +146,8 @@ pub(super) fn read_inline(value: &Value<'_>, defaults: &Defaults) -> Result<Vec<
         max_fee_per_gas: table.read("max_fee_per_gas", word)?,
         max_priority_fee_per_gas: table.read("max_priority_fee_per_gas", word)?,
         access_list: table.read("access_list", |value| value.items()?.iter().map(access_item).collect())?,
+        function: table.read("function", |value| value.text().map(str::to_owned))?,
+        args: table.read("args", |value| value.items()?.iter().map(|item| item.plain().map(Argument)).collect())?,
         raw: table.read("raw", bytes)?,
         epoch: table.read("epoch", number)?,
         repeat: table.read("repeat", number)?,
@@ -183,6 +231,7 @@ impl Call {
                 ("value", self.value.is_some()),
                 ("gas", self.gas.is_some()),
                 ("data", self.data.is_some()),
+                ("function", self.function.is_some()),
                 ("nonce", self.nonce.is_some()),
                 ("repeat", self.repeat.is_some()),
             ];
@@ -201,7 +250,15 @@ impl Call {
         Ok((0..repeat).map(|_| Submission { transaction: transaction.clone(), auto_nonce, epoch }).collect())
     }
 
-    fn transaction(self, defaults: &Defaults) -> std::result::Result<Transaction, String> {
+    fn transaction(mut self, defaults: &Defaults) -> std::result::Result<Transaction, String> {
+        match (&self.function, &self.args, &self.data) {
+            (Some(_), _, Some(_)) => return Err("expected `data`, or `function` and `args`, got both".to_owned()),
+            (Some(function), args, None) => {
+                self.data = Some(Hex(encode(function, args.as_deref().unwrap_or_default())?));
+            }
+            (None, Some(_), _) => return Err("args: expected `function` with them, got nothing".to_owned()),
+            (None, None, _) => {}
+        }
         let dynamic = self.max_fee_per_gas.is_some() || self.max_priority_fee_per_gas.is_some();
         if dynamic && self.gas_price.is_some() {
             return Err("expected a gas price, or a fee cap and a priority fee, got both".to_owned());
