@@ -17,6 +17,7 @@ pub mod observer;
 mod op;
 pub mod precompile;
 mod program;
+mod restriction;
 mod stack;
 mod state_gas;
 mod transfer_log;

@@ -4,8 +4,8 @@ use crate::execution::Executor;
 use crate::observer::Observer;
 use crate::watch::Watcher;
 use isolane_spec::{
-    AccountDiff, AccountInfo, Answer, Bytes, Delivery, Environment, ExecutionError, H160, H256, KECCAK_EMPTY, Outcome,
-    Query, Reads, Transaction, U256,
+    AccountDiff, AccountInfo, Answer, Budget, Bytes, Delivery, Environment, ExecutionError, H160, H256, KECCAK_EMPTY,
+    Outcome, Query, Reads, Transaction, U256,
 };
 
 /// Gas that is left in the block; a transaction that asks for more is rejected.
@@ -47,6 +47,12 @@ impl Machine {
     pub fn rewind(&mut self) {
         self.executor.programs.trim();
         self.executor.lane.rewind();
+    }
+
+    /// Limits what each of the following transactions may use to what is left, where that is less than the environment's
+    /// own budget, until the next allowance or [`Self::reset`].
+    pub fn set_allowance(&mut self, left: Budget) {
+        self.executor.lane.allowance = left;
     }
 
     /// The most state gas that a transaction may use (EIP-8037), which a block has to have left besides what

@@ -377,6 +377,7 @@ impl RevmOracle {
             messages: Vec::new(),
             diff,
             steps: 0,
+            denial: None,
         };
         Ok(Judgement { outcome, had_storage })
     }
