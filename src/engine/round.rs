@@ -111,7 +111,8 @@ impl Engine {
                 let next = nonces.entry((*index, transaction.sender)).or_insert_with(now);
                 transaction.nonce = *next;
                 lane.nonce = Some(*next);
-                if slot.config.order == Order::Sequential {
+                // A sender who may not send keeps its nonce.
+                if slot.config.order == Order::Sequential && slot.config.permissions.senders.allows(&transaction.sender) {
                     *next = next.saturating_add(1);
                 }
             }
