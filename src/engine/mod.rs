@@ -300,6 +300,3 @@ fn open_exchange(space: &StateSpace) -> AccountDiff {
     let after = Some(AccountInfo { balance, ..info });
     AccountDiff { address, before, after, code: Some(code), storage_wiped: true, storage: Vec::new() }
 }
-
-#[cfg(test)]
-mod tests;

@@ -164,6 +164,3 @@ fn nearest_file(folder: &Path, path: &Path) -> Option<String> {
     names.sort();
     nearest(&wanted, names.iter().map(String::as_str)).filter(|name| *name != wanted).map(|name| format!("{name:?}"))
 }
-
-#[cfg(test)]
-mod tests;
