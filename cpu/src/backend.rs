@@ -1,6 +1,7 @@
 //! [`Reference`]: the backend that every other one is compared with.
 
 use crate::machine::{Available, Machine};
+use crate::pool::with_machine;
 use crate::sequence::Sequence;
 use crate::validation::GAS_PER_BLOB;
 use isolane_spec::{Backend, Batch, Environment, ExecutionError, Order, Outcome, Transaction};
@@ -65,30 +66,36 @@ fn block_limits(environment: &Environment) -> Available {
 fn sequential(environment: &Environment, lanes: &[(usize, &Transaction)], parallel: bool) -> Results {
     let transactions: Vec<&Transaction> = lanes.iter().map(|(_, transaction)| *transaction).collect();
     let mut sequence = Sequence::new(&transactions, parallel);
-    let mut machine = Machine::new(environment.clone());
     let mut available = block_limits(environment);
     let mut failed = None;
-    let run = |&(index, transaction): &(usize, &Transaction)| {
-        let result = match &failed {
-            Some(error) => Err(ExecutionError::clone(error)),
-            None => contained(|| {
-                let next = sequence.next(&mut machine, available);
-                next.unwrap_or_else(|| Err(ExecutionError::Panic("a transaction was lost".to_owned())))
-            }),
-        };
-        match &result {
-            Ok(outcome) => {
-                available.gas = available.gas.saturating_sub(outcome.gas_used);
-                if !matches!(outcome.status, isolane_spec::Status::Rejected(_)) {
-                    let blobs = transaction.blob_versioned_hashes.len() as u64;
-                    available.blob_gas = available.blob_gas.saturating_sub(blobs * GAS_PER_BLOB);
+    with_machine(environment.clone(), |machine| {
+        let mut results = Results::with_capacity(lanes.len());
+        for &(index, transaction) in lanes {
+            let result = match &failed {
+                Some(error) => Err(ExecutionError::clone(error)),
+                None => contained(|| {
+                    let next = sequence.next(machine, available);
+                    next.unwrap_or_else(|| Err(ExecutionError::Panic("a transaction was lost".to_owned())))
+                }),
+            };
+            match &result {
+                Ok(outcome) => {
+                    available.gas = available.gas.saturating_sub(outcome.gas_used);
+                    if !matches!(outcome.status, isolane_spec::Status::Rejected(_)) {
+                        let blobs = transaction.blob_versioned_hashes.len() as u64;
+                        available.blob_gas = available.blob_gas.saturating_sub(blobs * GAS_PER_BLOB);
+                    }
                 }
+                Err(error) => failed = Some(error.clone()),
             }
-            Err(error) => failed = Some(error.clone()),
+            results.push((index, result));
         }
-        (index, result)
-    };
-    lanes.iter().map(run).collect()
+        if matches!(failed, Some(ExecutionError::Panic(_))) {
+            // What the panic left behind is not to be trusted.
+            *machine = Machine::new(environment.clone());
+        }
+        results
+    })
 }
 
 /// Each transaction starts from the base state.
