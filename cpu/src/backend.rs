@@ -1,13 +1,16 @@
 //! [`Reference`]: the backend that every other one is compared with.
 
 use crate::machine::{Available, Machine};
+use crate::pool::with_machine;
+use crate::sequence::Sequence;
 use crate::validation::GAS_PER_BLOB;
 use isolane_spec::{Backend, Batch, Environment, ExecutionError, Order, Outcome, Transaction};
 use rayon::prelude::*;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Executes lanes one after another on each core. Environments, and the transactions of an
-/// [`Order::Independent`] environment, run in parallel on rayon's current pool.
+/// [`Order::Independent`] environment, run in parallel on rayon's current pool; those of an [`Order::Sequential`] one
+/// are executed ahead of their turn where that pays, with the same results.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Reference;
 
@@ -31,12 +34,15 @@ impl Backend for Reference {
                 lanes.push((index, transaction));
             }
         }
+        // Where environments keep all threads busy, their transactions need not.
+        let busy = lanes.iter().filter(|lanes| !lanes.is_empty()).count();
+        let parallel = busy < rayon::current_num_threads();
         let done: Vec<Results> = batch
             .environments
             .par_iter()
             .zip(&lanes)
             .map(|(environment, lanes)| match environment.order {
-                Order::Sequential => sequential(environment, lanes),
+                Order::Sequential => sequential(environment, lanes, parallel),
                 Order::Independent => independent(environment, lanes),
             })
             .collect();
@@ -57,28 +63,39 @@ fn block_limits(environment: &Environment) -> Available {
 
 /// Each transaction starts from the state that the one before it left. After an infrastructure error the later ones
 /// have no state to start from and end with the same error.
-fn sequential(environment: &Environment, lanes: &[(usize, &Transaction)]) -> Results {
-    let mut machine = Machine::new(environment.clone());
+fn sequential(environment: &Environment, lanes: &[(usize, &Transaction)], parallel: bool) -> Results {
+    let transactions: Vec<&Transaction> = lanes.iter().map(|(_, transaction)| *transaction).collect();
+    let mut sequence = Sequence::new(&transactions, parallel);
     let mut available = block_limits(environment);
     let mut failed = None;
-    let run = |&(index, transaction): &(usize, &Transaction)| {
-        let result = match &failed {
-            Some(error) => Err(ExecutionError::clone(error)),
-            None => contained(|| machine.transact(transaction, available)),
-        };
-        match &result {
-            Ok(outcome) => {
-                available.gas = available.gas.saturating_sub(outcome.gas_used);
-                if !matches!(outcome.status, isolane_spec::Status::Rejected(_)) {
-                    let blobs = transaction.blob_versioned_hashes.len() as u64;
-                    available.blob_gas = available.blob_gas.saturating_sub(blobs * GAS_PER_BLOB);
+    with_machine(environment.clone(), |machine| {
+        let mut results = Results::with_capacity(lanes.len());
+        for &(index, transaction) in lanes {
+            let result = match &failed {
+                Some(error) => Err(ExecutionError::clone(error)),
+                None => contained(|| {
+                    let next = sequence.next(machine, available);
+                    next.unwrap_or_else(|| Err(ExecutionError::Panic("a transaction was lost".to_owned())))
+                }),
+            };
+            match &result {
+                Ok(outcome) => {
+                    available.gas = available.gas.saturating_sub(outcome.gas_used);
+                    if !matches!(outcome.status, isolane_spec::Status::Rejected(_)) {
+                        let blobs = transaction.blob_versioned_hashes.len() as u64;
+                        available.blob_gas = available.blob_gas.saturating_sub(blobs * GAS_PER_BLOB);
+                    }
                 }
+                Err(error) => failed = Some(error.clone()),
             }
-            Err(error) => failed = Some(error.clone()),
+            results.push((index, result));
         }
-        (index, result)
-    };
-    lanes.iter().map(run).collect()
+        if matches!(failed, Some(ExecutionError::Panic(_))) {
+            // What the panic left behind is not to be trusted.
+            *machine = Machine::new(environment.clone());
+        }
+        results
+    })
 }
 
 /// Each transaction starts from the base state.

@@ -5,6 +5,7 @@
 //! next one clears nothing.
 
 mod reads;
+mod transfer;
 
 use crate::mixer::{Mixer, same};
 use hashbrown::{HashMap, HashTable};

@@ -51,6 +51,8 @@ pub(crate) struct Lane {
     /// What the running transaction may use.
     pub limits: Budget,
     pub used: Used,
+    /// What the transaction paid to the beneficiary, if it did not look at its account otherwise.
+    pub unseen_fee: Option<U256>,
     /// The first time that the running transaction lacked a permission.
     pub denial: Option<Denial>,
     /// Whether any permission is about calls.
@@ -96,6 +98,7 @@ impl Lane {
             allowance: Budget::UNLIMITED,
             limits: Budget::UNLIMITED,
             used: Used::default(),
+            unseen_fee: None,
             denial: None,
             restricts_calls: environment.permissions.restricts_calls(),
             has_custom_precompiles: environment.rules.has_custom_precompiles(),

@@ -2,11 +2,13 @@
 
 use crate::execution::Executor;
 use crate::observer::Observer;
+use crate::overlay::Overlay;
 use crate::watch::Watcher;
 use isolane_spec::{
     AccountDiff, AccountInfo, Answer, Budget, Bytes, Delivery, Environment, ExecutionError, H160, H256, KECCAK_EMPTY,
-    Outcome, Query, Reads, Transaction, U256,
+    Outcome, Query, Reads, StateView, Transaction, U256,
 };
+use std::sync::Arc;
 
 /// Gas that is left in the block; a transaction that asks for more is rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -164,6 +166,37 @@ impl Machine {
             lane.journal.transfer(account, target, &balance);
         }
         Ok(lane.journal.finish())
+    }
+
+    /// Takes over what a transaction changed that another machine executed on the same state.
+    pub(crate) fn apply(&mut self, diff: &[AccountDiff]) -> Result<(), ExecutionError> {
+        let lane = &mut self.executor.lane;
+        Ok(lane.journal.apply(diff, &*lane.environment.state)?)
+    }
+
+    /// The base state with all that was written.
+    pub(crate) fn overlay(&self) -> Overlay {
+        let lane = &self.executor.lane;
+        Overlay::new(Arc::clone(&lane.environment.state), lane.journal.export())
+    }
+
+    pub(crate) fn allowance(&self) -> Budget {
+        self.executor.lane.allowance
+    }
+
+    /// What the last transaction paid to a beneficiary at whose account it did not look otherwise.
+    pub(crate) fn unseen_fee(&self) -> Option<U256> {
+        self.executor.lane.unseen_fee
+    }
+
+    /// What a fee changes in the account that it is paid to.
+    pub(crate) fn fee_diff(&self, address: H160, now: Option<AccountInfo>, fee: U256) -> Option<AccountDiff> {
+        self.executor.lane.journal.fee_diff(address, now, fee)
+    }
+
+    /// Lets go of the base state.
+    pub(crate) fn forget_state(&mut self, empty: Arc<dyn StateView>) {
+        self.executor.lane.environment.state = empty;
     }
 
     /// The account as it stands now.

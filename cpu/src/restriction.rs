@@ -30,6 +30,7 @@ impl Lane {
         self.limits = limits;
         self.used = Used::default();
         self.denial = None;
+        self.unseen_fee = None;
     }
 
     /// What a transaction may use.

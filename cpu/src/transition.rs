@@ -144,10 +144,12 @@ impl Executor {
         let balance = journal.account(sender).info.balance;
         let unspent = wei(&gas_price, transaction.gas_limit - gas_used);
         journal.set_balance(sender, balance.overflowing_add(unspent).0);
+        let fee = wei(&tip, gas_used);
+        self.lane.unseen_fee = (!self.lane.journal.has_seen(&coinbase)).then_some(fee);
         let coinbase = self.lane.load(&coinbase)?;
         let journal = &mut self.lane.journal;
         let balance = journal.account(coinbase).info.balance;
-        journal.set_balance(coinbase, balance.overflowing_add(wei(&tip, gas_used)).0);
+        journal.set_balance(coinbase, balance.overflowing_add(fee).0);
         self.lane.log_final_burns();
         hook.catch_up(&self.lane);
         let mut outcome = self.outcome(&ended, gas_used, refund);

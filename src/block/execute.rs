@@ -10,7 +10,7 @@ use super::requests::{
 use super::{BlockInput, BlockResult, MissingPredeploy, StateRoots, dao};
 use crate::convert::from_address;
 use crate::trie::{transactions_root, withdrawals_root};
-use isolane_cpu::{Available, Machine, Observer};
+use isolane_cpu::{Available, Machine, Observer, Sequence};
 use isolane_spec::{Bytes, ExecutionError, Fork, H160, InvalidTransaction, KECCAK_EMPTY, Outcome, Status, U256};
 
 /// Executes a block on a machine whose environment is that of the block: its rules, its context (see
@@ -192,6 +192,8 @@ impl Execution<'_, '_, '_> {
             blob_gas_used: 0,
             logs_bloom: Bloom::default(),
         };
+        let transactions: Vec<_> = block.transactions.iter().map(|signed| &signed.transaction).collect();
+        let mut sequence = Sequence::new(&transactions, block.parallel_transactions);
         let (mut paid_gas, mut regular_gas, mut state_gas) = (0u64, 0u64, 0u64);
         for (index, signed) in block.transactions.iter().enumerate() {
             let transaction = &signed.transaction;
@@ -205,9 +207,15 @@ impl Execution<'_, '_, '_> {
                 let reason = InvalidTransaction::BlockGasLimitExceeded { available: state_gas_left, got: most };
                 return Err(BlockError::Transaction { index, reason });
             }
-            let outcome = match self.observer.as_mut().and_then(|observer| observer.transaction(index)) {
-                Some(observer) => self.machine.transact_observed(transaction, available, observer),
-                None => self.machine.transact(transaction, available),
+            let outcome = match &mut self.observer {
+                Some(observer) => match observer.transaction(index) {
+                    Some(observer) => self.machine.transact_observed(transaction, available, observer),
+                    None => self.machine.transact(transaction, available),
+                },
+                None => match sequence.next(self.machine, available) {
+                    Some(outcome) => outcome,
+                    None => break,
+                },
             };
             let outcome = outcome.map_err(failed(At::Transaction(index)))?;
             if let Status::Rejected(reason) = outcome.status {

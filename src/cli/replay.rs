@@ -2,7 +2,7 @@
 
 use super::trace::TraceArgs;
 use super::{CliError, Exit};
-use crate::replay::{Inputs, Options};
+use crate::replay::{Inputs, Options, ParallelTransactions};
 use crate::report::{InputReport, Summary};
 use crate::{replay, report};
 use clap::{Args, ValueEnum};
@@ -32,6 +32,18 @@ enum BackendChoice {
     Cpu,
 }
 
+/// Whether the transactions of one block are executed in parallel.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum ParallelChoice {
+    /// Where there are fewer packs than threads.
+    #[default]
+    Auto,
+    /// In every block in which it promises to pay.
+    On,
+    /// Never.
+    Off,
+}
+
 /// `isolane replay`.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
@@ -57,6 +69,9 @@ pub struct Arguments {
     /// What executes.
     #[arg(long, value_enum, default_value_t, env = "ISOLANE_BACKEND")]
     backend: BackendChoice,
+    /// Whether to execute the transactions of one block in parallel; the results are the same.
+    #[arg(long, value_enum, default_value_t, value_name = "WHEN")]
+    parallel_transactions: ParallelChoice,
     /// The schedule of a chain that is not built in (JSON: a genesis file or its `config` object).
     #[arg(long, value_name = "FILE")]
     chain_config: Option<PathBuf>,
@@ -73,6 +88,11 @@ pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
         threads: arguments.trace.threads(arguments.threads),
         keep_receipts: arguments.out.is_some(),
         chain,
+        parallel_transactions: match arguments.parallel_transactions {
+            ParallelChoice::Auto => ParallelTransactions::Auto,
+            ParallelChoice::On => ParallelTransactions::On,
+            ParallelChoice::Off => ParallelTransactions::Off,
+        },
         tracing: tracing.clone(),
     };
     let out = arguments.out.as_deref().map(Output::create).transpose()?;

@@ -6,7 +6,6 @@
 mod basic;
 mod blockchain;
 mod list;
-mod machine;
 mod runner;
 mod state;
 pub mod summary;
