@@ -7,6 +7,37 @@
 //!
 //! Every result is a function of the configuration and the submissions: the digest is the same for every number of
 //! threads and lanes, for every backend, and whether or not the run was killed in between.
+//!
+//! ```
+//! use isolane::engine::{Engine, EngineConfig, EnvironmentConfig, StartState, Submission};
+//! use isolane::spec::{AccountInfo, BlockContext, Bytes, Fork, H160, H256, MemoryState, Rules, StateView, Transaction, U256};
+//!
+//! let (alice, bob) = (H160::repeat_byte(0xaa), H160::repeat_byte(0xbb));
+//! let mut state = MemoryState::default();
+//! state.insert(alice, AccountInfo { balance: U256::from(1_000), ..Default::default() }, Bytes::new(), []);
+//!
+//! let block = BlockContext { gas_limit: 30_000_000, ..Default::default() };
+//! let start = StartState::complete(state).unwrap();
+//! let mut config = EngineConfig::new(H256::zero());
+//! for (name, fork) in [("old", Fork::London), ("new", Fork::Prague)] {
+//!     // Both start from the same state, and neither sees what the other writes.
+//!     config.environments.push(EnvironmentConfig::new(name, Rules::new(fork, 1), block.clone(), start.clone()));
+//! }
+//! let mut engine = Engine::new(config).unwrap();
+//! let payment = |value: u64| {
+//!     let value = U256::from(value);
+//!     Submission::new(Transaction { sender: alice, to: Some(bob), gas_limit: 21_000, value, ..Default::default() })
+//! };
+//! engine.submit("old", payment(1)).unwrap();
+//! engine.submit("new", payment(2)).unwrap();
+//! engine.submit("new", payment(3)).unwrap();
+//!
+//! let report = engine.step().unwrap();
+//! assert_eq!(report.environments[1].executions.len(), 2);
+//! let balance = |name| engine.state(name).unwrap().account(&bob).unwrap().unwrap().balance;
+//! assert_eq!((balance("old"), balance("new")), (U256::from(1), U256::from(5)));
+//! assert!(engine.is_idle());
+//! ```
 
 pub mod encode;
 pub mod journal;
