@@ -1,7 +1,7 @@
 //! A sequence of transactions, each on the state that the one before it left, executed ahead in parallel where that pays.
 //!
-//! The transactions are taken in waves. Those of a wave that share a sender or a callee form a chain; chains run in
-//! parallel, each from the state before the wave, and their transactions are then taken in one by one. One whose reads
+//! The transactions are taken in waves. Those of a wave that share a sender, or a callee that has led to conflicts before,
+//! form a chain; chains run in parallel, each from the state before the wave, and their transactions are then taken in one by one. One whose reads
 //! all still hold has the outcome that it has in order ([`Reads`]) and is kept; any other is executed again, in order. So
 //! the results do not depend on threads or time. The fees of a beneficiary that a transaction does not look at are added
 //! to what it has by then: or else every transaction would depend on the one before it.
@@ -10,7 +10,7 @@ use crate::machine::{Available, Machine};
 use crate::overlay::Overlay;
 use crate::pool::with_machine;
 use crate::validation::GAS_PER_BLOB;
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use isolane_spec::{Environment, ExecutionError, H160, Outcome, Reads, StateView, Status, Transaction, U256};
 use rayon::prelude::*;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -54,6 +54,8 @@ pub struct Sequence<'t> {
     ahead: Vec<Option<Ahead>>,
     /// Of the current wave, by chain: whether a transaction of it was stale.
     broken: Vec<bool>,
+    /// Callees of transactions that were stale: those that share one go into one chain from then on.
+    hot: HashSet<H160>,
     wave: SequenceStats,
     pause: u32,
     paused: u32,
@@ -73,6 +75,7 @@ impl<'t> Sequence<'t> {
             overlay: None,
             ahead: Vec::new(),
             broken: Vec::new(),
+            hot: HashSet::new(),
             wave: SequenceStats::default(),
             pause: 1,
             paused: 0,
@@ -133,6 +136,7 @@ impl<'t> Sequence<'t> {
         // What came after a stale one in its chain read what that one never wrote.
         if *broken || !fits || !overlay.holds(&reads, but) {
             *broken = true;
+            self.hot.extend(transaction.to);
             self.wave.stale += 1;
             self.stats.stale += 1;
             return None;
@@ -181,7 +185,7 @@ impl<'t> Sequence<'t> {
         if wave.len() < WORTHWHILE {
             return;
         }
-        let chains = chains(wave);
+        let chains = chains(wave, &self.hot);
         let weight = |chain: &Vec<usize>| chain.iter().filter(|index| wave.get(**index).is_some_and(is_heavy)).count();
         let (total, longest) = chains.iter().map(weight).fold((0, 0), |(sum, most), one| (sum + one, most.max(one)));
         if total < WORTHWHILE || longest * 10 > total * 7 {
@@ -219,12 +223,12 @@ fn is_heavy(transaction: &&Transaction) -> bool {
     transaction.to.is_none() || !transaction.input.is_empty()
 }
 
-/// The transactions of a wave, by index: together where they share a sender or a callee that they run the code of.
-fn chains(wave: &[&Transaction]) -> Vec<Vec<usize>> {
+/// The transactions of a wave, by index: together where they share a sender or a hot callee.
+fn chains(wave: &[&Transaction], hot: &HashSet<H160>) -> Vec<Vec<usize>> {
     let mut chains: Vec<Vec<usize>> = Vec::new();
     let mut by_address: HashMap<H160, usize> = HashMap::new();
     for (index, transaction) in wave.iter().enumerate() {
-        let callee = transaction.to.filter(|_| is_heavy(transaction));
+        let callee = transaction.to.filter(|to| hot.contains(to));
         let keys = [Some(transaction.sender), callee];
         let known = keys.into_iter().flatten().filter_map(|address| by_address.get(&address).copied()).min();
         let chain = known.unwrap_or_else(|| {
