@@ -3,19 +3,22 @@
 use super::{CliError, Exit};
 use crate::engine::journal::{Folder, write_whole};
 use crate::engine::{Engine, EngineError, EpochReport, Sink};
+use crate::gpu::BackendArgs;
 use crate::load::typed::InputError;
 use crate::manifest::Plan;
 use crate::report::run::{self as report, RunReport};
-use clap::{Args, ValueEnum};
+use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::{IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Instant;
 
 const EXAMPLES: &str = "\
 Examples:
   isolane run examples/multi-chain/manifest.toml
   isolane run manifest.toml --epochs 10 --json
+  isolane run manifest.toml --backend gpu     execute on a graphics device
   isolane run manifest.toml --out results/ --html results/report.html
   isolane run manifest.toml --out results/ --resume     go on after a kill, to the same digest
 
@@ -24,16 +27,6 @@ journal/, from which --resume goes on.";
 
 /// Epochs after which a run ends in any case, unless it says how many it wants.
 const MOST_EPOCHS: u64 = 10_000;
-
-/// Which backend executes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-enum BackendChoice {
-    /// The fastest that is there.
-    #[default]
-    Auto,
-    /// The reference interpreter on all processors.
-    Cpu,
-}
 
 /// `isolane run`.
 #[derive(Debug, Args)]
@@ -46,9 +39,8 @@ pub struct Arguments {
     /// waits any more].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
     epochs: Option<u64>,
-    /// What executes.
-    #[arg(long, value_enum, default_value_t, env = "ISOLANE_BACKEND")]
-    backend: BackendChoice,
+    #[command(flatten)]
+    backend: BackendArgs,
     /// Print JSON Lines instead of tables.
     #[arg(long)]
     json: bool,
@@ -94,9 +86,11 @@ pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
         .map_err(|error| CliError::usage(format!("cannot start the worker threads: {error}: use fewer --threads")))?;
     let plan = Plan::read(&arguments.manifest).map_err(|error| CliError::usage(error.to_string()))?;
     let epochs = arguments.epochs.or(plan.epochs);
-    // Both backends are the same as long as there is one; the choice is kept so that scripts can pin it.
-    let (BackendChoice::Auto | BackendChoice::Cpu) = arguments.backend;
     let mut engine = plan.engine().map_err(stopped)?;
+    let gpu = arguments.backend.open().map_err(|error| CliError::device(error.to_string()))?.map(Arc::new);
+    if let Some(gpu) = &gpu {
+        engine.set_backend(Box::new(Arc::clone(gpu)));
+    }
     let mut resumed = 0;
     if let Some(out) = &arguments.out {
         let open = |name: &str| Folder::open(out.join(name)).map_err(|error| unwritable(&out.join(name), error));
@@ -114,7 +108,11 @@ pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
     let mut summary = RunReport::new(&name, &engine, last.as_ref()).map_err(stopped)?;
     (summary.resumed, summary.gas) = (resumed, gas);
     (summary.wall, summary.threads) = (start.elapsed(), pool.current_num_threads());
-    finish(arguments, &engine, &summary)
+    let exit = finish(arguments, &engine, &summary)?;
+    if let Some(gpu) = &gpu {
+        eprintln!("{}: {}", gpu.adapter().info().name, crate::gpu::summary(&gpu.statistics()));
+    }
+    Ok(exit)
 }
 
 /// Runs epochs; returns the last one, and the gas of all of them.
