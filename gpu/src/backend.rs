@@ -9,6 +9,7 @@ use crate::adapter::Adapter;
 use crate::class::CLASSES;
 use crate::code_store::CodeStore;
 use crate::device::{Device, DeviceError};
+use crate::edition::{self, Edition};
 use crate::kernels::{Kernels, Times};
 use crate::lanes::{Host, LaneEnd, LaneStart, RunEnvironment, RunLimits, Seed};
 use crate::probe::SelfTestError;
@@ -16,9 +17,10 @@ use crate::report::{EndReport, escape_reason};
 use crate::services::Services;
 use crate::state_tables::StateTables;
 use crate::transition::{
-    self, Available, Ended, Final, FinalSlot, GAS_PER_BLOB, Kind, Overlay, Prepared, Reads, Start,
+    self, Available, Ended, Final, FinalSlot, GAS_PER_BLOB, Kind, Overlay, Prepared, Reads, Start, Unsupported,
 };
 use isolane_spec::lane::status_of;
+use isolane_spec::layout::escape;
 use isolane_spec::{
     AccountDiff, Backend, Batch, Environment, ExecutionError, H160, KECCAK_EMPTY, Order, Outcome, StateView, Status,
     Transaction,
@@ -207,10 +209,11 @@ impl Backend for Gpu {
             let mut jobs = Vec::new();
             for (place, course) in courses.iter_mut().enumerate() {
                 let Course { environment, state, available, work, .. } = course;
+                let unfit = edition::unfit(environment);
                 let prepared: Vec<Option<Box<Start>>> = work
                     .par_iter()
                     .map(|item| {
-                        if item.ran.is_some() || item.escaped.is_some() || environment.is_restricted() {
+                        if item.ran.is_some() || item.escaped.is_some() || unfit.is_some() {
                             return None;
                         }
                         let start =
@@ -317,8 +320,8 @@ impl Gpu {
         if let Some(reason) = item.escaped.take() {
             return Some(self.escape(course, item.transaction, reason, statistics));
         }
-        if course.environment.is_restricted() {
-            return Some(self.escape(course, item.transaction, "restricted environment".to_owned(), statistics));
+        if let Some(reason) = edition::unfit(course.environment) {
+            return Some(self.escape(course, item.transaction, reason.to_owned(), statistics));
         }
         let prepared = transition::prepare(
             course.environment,
@@ -336,8 +339,11 @@ impl Gpu {
                 statistics.host += 1;
                 Some(Ok(*outcome))
             }
-            Ok(Prepared::Unsupported(_)) => {
-                let reason = format!("{} rules", course.environment.rules.fork);
+            Ok(Prepared::Unsupported(reason)) => {
+                let reason = match reason {
+                    Unsupported::Fork(fork) => format!("{fork} rules"),
+                    Unsupported::Restricted => escape_reason(escape::RESTRICTED).to_owned(),
+                };
                 Some(self.escape(course, item.transaction, reason, statistics))
             }
             Err(error) => Some(Err(error.into())),
@@ -383,6 +389,7 @@ impl Gpu {
             };
             runs.push(RunEnvironment {
                 rules: course.environment.clone(),
+                edition: Edition::of(course.environment),
                 state: course.state.clone(),
                 key,
                 complete,
@@ -419,7 +426,8 @@ impl Gpu {
             let done = self.run_class(inner, tables, runs, class, &batch);
             let mut rest = Vec::new();
             for (&job, end) in todo.iter().zip(done) {
-                if matches!(end, LaneEnd::Escaped(_)) {
+                // What meets a limit or a rule does so in any class.
+                if matches!(end, LaneEnd::Escaped(reason) if reason != escape::RESTRICTED) {
                     rest.push(job);
                 }
                 ends[job] = Some(end);
@@ -504,7 +512,7 @@ impl Gpu {
 /// Puts a state into the tables where it says what it holds. Returns whether all of it is there.
 fn send_ahead(environment: &Environment, key: u32, inner: &mut Inner, tables: &mut StateTables) -> bool {
     let Some(memory) = environment.state.memory() else { return false };
-    let fork = environment.rules.fork;
+    let edition = Edition::of(environment);
     let slots = memory.accounts.values().map(|account| account.storage.len()).sum();
     tables.reserve(memory.accounts.len(), slots);
     let eager = memory.codes.values().map(|code| code.len()).sum::<usize>() <= EAGER_CODE;
@@ -513,9 +521,9 @@ fn send_ahead(environment: &Environment, key: u32, inner: &mut Inner, tables: &m
             && account.info.code_hash != KECCAK_EMPTY
             && let Some(code) = memory.codes.get(&account.info.code_hash)
         {
-            inner.codes.add(account.info.code_hash, fork, code);
+            inner.codes.add(account.info.code_hash, edition, code);
         }
-        let code = inner.codes.find(&account.info.code_hash, fork);
+        let code = inner.codes.find(&account.info.code_hash, edition);
         tables.set_state_account(key, address, &account.info, Some(!account.storage.is_empty()), code);
         for (slot, value) in &account.storage {
             tables.set_slot(key, address, slot, value);
@@ -526,11 +534,11 @@ fn send_ahead(environment: &Environment, key: u32, inner: &mut Inner, tables: &m
 
 /// Brings the tables up to what an environment has committed.
 fn refresh(run: &mut RunEnvironment, course: &Course<'_>, inner: &mut Inner, tables: &mut StateTables) {
-    let fork = course.environment.rules.fork;
+    let edition = run.edition;
     for diff in &course.commits[run.seen..] {
         for change in diff {
             if let (Some(after), Some(code)) = (&change.after, &change.code) {
-                inner.codes.add(after.code_hash, fork, code);
+                inner.codes.add(after.code_hash, edition, code);
             }
             if change.storage_wiped || change.after.is_none() {
                 tables.wipe(run.key, &change.address);
@@ -540,7 +548,7 @@ fn refresh(run: &mut RunEnvironment, course: &Course<'_>, inner: &mut Inner, tab
             }
             match &change.after {
                 Some(after) => {
-                    let code = inner.codes.find(&after.code_hash, fork);
+                    let code = inner.codes.find(&after.code_hash, edition);
                     let has_storage = course.state.has_storage(&change.address).ok();
                     tables.set_state_account(run.key, &change.address, after, has_storage, code);
                 }

@@ -83,6 +83,8 @@ impl Engine {
             }
         };
         let epoch = self.epoch();
+        // What became ready in the epoch has waited since the round before it.
+        let started = self.scheduler.round();
         expect("manifest", format!("{:?}", self.identity), format!("{:?}", reader.hash()?))?;
         expect("epoch", epoch.to_string(), reader.number()?.to_string())?;
         expect("digest before", format!("{:?}", self.digest), format!("{:?}", reader.hash()?))?;
@@ -105,7 +107,7 @@ impl Engine {
             expect("state root", format!("{root:?}"), format!("{:?}", reader.option(Reader::hash)?))?;
             slot.halted = reader.option(|reader| Ok(String::from_utf8_lossy(reader.bytes()?).into_owned()))?;
             let taken = reader.number()?;
-            if !slot.queue.skip(taken, epoch, round) {
+            if !slot.queue.skip(taken, epoch, started) {
                 let problem = format!("expected at least {taken} transactions, got fewer: submit them all");
                 return Err(InputError::at(slot.config.name.clone(), problem).into());
             }

@@ -56,16 +56,17 @@ pub(super) fn read<'a>(context: &Context<'_>, name: &str, value: &Value<'a>) -> 
     let mut rules = Rules::new(fork, chain_id);
     table.read("rules", |value| read_rules(value, &mut rules))?;
     let orders = [("sequential", Order::Sequential), ("independent", Order::Independent)];
-    let order = table.read("order", |value| value.one_of(&orders))?.unwrap_or_default();
+    let order_at = table.get("order");
+    let order = order_at.as_ref().map(|value| value.one_of(&orders)).transpose()?.unwrap_or_default();
     let allow = table.get("allow");
     let allowed = allow.as_ref().map(|value| read_allow(context, value)).transpose()?;
     let (permissions, messages) = allowed.map_or((Permissions::default(), None), |a| (a.permissions, a.messages));
-    if let (Some(at), Some(policy)) = (&allow, &messages)
+    if let (Some(at), Some(policy)) = (&order_at, &messages)
         && order == Order::Independent
         && policy.send_to != Peers::NONE
     {
         let problem = "an independent environment cannot send: nothing of its transactions lasts";
-        return Err(at.at.error(problem).nearest(Some("order = \"sequential\"".to_owned())));
+        return Err(at.at.error(problem).nearest(Some("\"sequential\"".to_owned())));
     }
     let budget = table.read("budget", read_budget)?.unwrap_or_default();
     let (share, on_violation) = table.read("schedule", read_schedule)?.unwrap_or_default();

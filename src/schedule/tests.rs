@@ -169,7 +169,7 @@ fn shares_follow_weights_within_5_percent_under_overload() {
         let queues: Vec<_> = (0..count)
             .map(|_| {
                 let largest = numbers.range(10, 3000);
-                random_work(&mut numbers, 400_000 / largest * 2, largest)
+                random_work(&mut numbers, 1_600_000 / largest, largest)
             })
             .collect();
         let mut player = Player::new(1000, numbers.range(1, 64), &shares, &queues);

@@ -70,15 +70,16 @@ fn grouped(number: u64) -> String {
 fn wei(value: &U256) -> String {
     let digits = value.to_string();
     let scaled = |decimals: usize, unit: &str| {
+        let digits = format!("{digits:0>19}");
         let (whole, fraction) = digits.split_at(digits.len() - decimals);
         let fraction = fraction.get(..4).unwrap_or(fraction).trim_end_matches('0');
+        let whole = whole.trim_start_matches('0');
         let whole = if whole.is_empty() { "0" } else { whole };
         if fraction.is_empty() { format!("{whole} {unit}") } else { format!("{whole}.{fraction} {unit}") }
     };
     match digits.len() {
         0..10 => format!("{digits} wei"),
         10..16 => scaled(9, "gwei"),
-        16..18 => format!("0.{}", format!("{digits:0>18}").get(..4).unwrap_or_default()) + " ether",
         _ => scaled(18, "ether"),
     }
 }
