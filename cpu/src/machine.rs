@@ -21,12 +21,13 @@ pub struct Available {
 }
 
 impl Available {
-    /// All that the environment's block has.
+    /// All that the environment's block still has.
     #[must_use]
     pub fn of(environment: &Environment) -> Self {
         Self {
-            gas: environment.block.gas_limit,
-            blob_gas: environment.rules.blob_schedule.max.saturating_mul(GAS_PER_BLOB),
+            gas: environment.block.gas_limit.saturating_sub(environment.block.gas_used),
+            blob_gas: (environment.rules.blob_schedule.max.saturating_mul(GAS_PER_BLOB))
+                .saturating_sub(environment.block.blob_gas_used),
         }
     }
 

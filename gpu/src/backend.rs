@@ -22,8 +22,8 @@ use crate::transition::{
 use isolane_spec::lane::status_of;
 use isolane_spec::layout::escape;
 use isolane_spec::{
-    AccountDiff, Backend, Batch, Environment, ExecutionError, H160, KECCAK_EMPTY, Order, Outcome, StateView, Status,
-    Transaction,
+    AccountDiff, Backend, Batch, Environment, ExecutionError, H160, KECCAK_EMPTY, Order, Outcome, StateError,
+    StateView, Status, Transaction,
 };
 use rayon::prelude::*;
 use std::collections::BTreeMap;
@@ -216,10 +216,8 @@ impl Backend for Gpu {
                         if item.ran.is_some() || item.escaped.is_some() || unfit.is_some() {
                             return None;
                         }
-                        let start =
-                            transition::prepare(environment, &**state, item.transaction, *available, &*self.services);
-                        match start {
-                            Ok(Prepared::Run(start)) if start.gas <= MOST_GAS => Some(start),
+                        match self.prepare(environment, state, item.transaction, *available) {
+                            Some(Ok(Prepared::Run(start))) if start.gas <= MOST_GAS => Some(start),
                             _ => None,
                         }
                     })
@@ -254,8 +252,8 @@ impl Gpu {
                     environment: rules,
                     state: Arc::new(Overlay::new(rules.state.clone())),
                     available: Available {
-                        gas: rules.block.gas_limit,
-                        blob_gas: rules.rules.blob_schedule.max.saturating_mul(GAS_PER_BLOB),
+                        gas: rules.block.gas_limit.saturating_sub(rules.block.gas_used),
+                        blob_gas: blob_gas(rules).saturating_sub(rules.block.blob_gas_used),
                     },
                     work: std::collections::VecDeque::new(),
                     commits: Vec::new(),
@@ -312,8 +310,12 @@ impl Gpu {
                 || item.transaction.gas_limit > course.available.gas
                 || item.transaction.blob_versioned_hashes.len() as u64 * GAS_PER_BLOB > course.available.blob_gas;
             if !stale {
+                let finished = contained(|| transition::finish(&start, ended, &*course.state));
+                let Some(finished) = finished else {
+                    return Some(self.escape(course, item.transaction, "state".to_owned(), statistics));
+                };
                 statistics.device += 1;
-                return Some(transition::finish(&start, ended, &*course.state).map_err(ExecutionError::State));
+                return Some(finished.map_err(ExecutionError::State));
             }
             statistics.reruns += 1;
         }
@@ -323,13 +325,10 @@ impl Gpu {
         if let Some(reason) = edition::unfit(course.environment) {
             return Some(self.escape(course, item.transaction, reason.to_owned(), statistics));
         }
-        let prepared = transition::prepare(
-            course.environment,
-            &*course.state,
-            item.transaction,
-            course.available,
-            &*self.services,
-        );
+        // A defect of the state is the fallback's to report; it stays in its environment.
+        let Some(prepared) = self.prepare(course.environment, &course.state, item.transaction, course.available) else {
+            return Some(self.escape(course, item.transaction, "state".to_owned(), statistics));
+        };
         match prepared {
             Ok(Prepared::Run(start)) if start.gas > MOST_GAS => {
                 Some(self.escape(course, item.transaction, "gas".to_owned(), statistics))
@@ -350,6 +349,17 @@ impl Gpu {
         }
     }
 
+    /// Prepares a transaction; `None` where the state panics.
+    fn prepare(
+        &self,
+        environment: &Environment,
+        state: &Overlay,
+        transaction: &Transaction,
+        available: Available,
+    ) -> Option<Result<Prepared, StateError>> {
+        contained(|| transition::prepare(environment, state, transaction, available, &*self.services))
+    }
+
     /// Executes a transaction on the fallback.
     fn escape(
         &self,
@@ -360,7 +370,11 @@ impl Gpu {
     ) -> Result<Outcome, ExecutionError> {
         statistics.fallback += 1;
         *statistics.reasons.entry(reason).or_default() += 1;
-        let environment = Environment { state: course.state.clone(), ..course.environment.clone() };
+        let mut environment = Environment { state: course.state.clone(), ..course.environment.clone() };
+        // What the transactions before it left of the block is left for it.
+        let block = &mut environment.block;
+        block.gas_used = block.gas_limit.saturating_sub(course.available.gas);
+        block.blob_gas_used = blob_gas(course.environment).saturating_sub(course.available.blob_gas);
         let batch = Batch { environments: vec![environment], transactions: vec![(0, transaction.clone())] };
         self.fallback
             .execute(&batch)
@@ -507,6 +521,16 @@ impl Gpu {
         }
         jobs.iter().map(|_| LaneEnd::Escaped(u32::MAX)).collect()
     }
+}
+
+/// Blob gas of a whole block.
+fn blob_gas(environment: &Environment) -> u64 {
+    environment.rules.blob_schedule.max.saturating_mul(GAS_PER_BLOB)
+}
+
+/// What reads a state; `None` where that panics.
+fn contained<T>(work: impl FnOnce() -> T) -> Option<T> {
+    catch_unwind(AssertUnwindSafe(work)).ok()
 }
 
 /// Puts a state into the tables where it says what it holds. Returns whether all of it is there.

@@ -20,6 +20,7 @@ use isolane_spec::{
 };
 use rayon::prelude::*;
 use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 /// An account that a lane's journal starts with.
@@ -277,14 +278,15 @@ impl Host<'_> {
                         precompiles.push((lane, environment.rules.rules.fork, address, gas, input));
                         None
                     }
-                    need => match self.answer(environment, &need) {
-                        Ok(()) => {
+                    need => match catch_unwind(AssertUnwindSafe(|| self.answer(environment, &need))) {
+                        Ok(Ok(())) => {
                             let at = pool.put(&[message::RETRY]);
                             replies.push((at, 1));
                             pool.send(lane, at);
                             None
                         }
-                        Err(_) => Some(LaneEnd::State),
+                        // It could not answer, or has a defect, which stays in its environment.
+                        Ok(Err(_)) | Err(_) => Some(LaneEnd::State),
                     },
                 };
                 if let Some(end) = end {

@@ -55,6 +55,10 @@ pub struct BlockContext {
     pub blob_base_fee: U256,
     /// SLOTNUM (EIP-7843, Amsterdam).
     pub slot_number: u64,
+    /// Gas that transactions of the block used before those of the batch.
+    pub gas_used: u64,
+    /// Their blob gas (EIP-4844).
+    pub blob_gas_used: u64,
 }
 
 /// The price of blob gas, in wei (EIP-4844 `fake_exponential` with a minimum of 1).

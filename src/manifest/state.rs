@@ -227,7 +227,7 @@ fn read_pack(document: &[u8]) -> std::result::Result<Start, InputError> {
         difficulty: header.difficulty.0,
         prev_randao: header.mix_hash.0,
         blob_base_fee: blob_base_fee(number(header.excess_blob_gas), fraction),
-        slot_number: 0,
+        ..BlockContext::default()
     };
     let prestate =
         pack.prestate.ok_or_else(|| InputError::at("prestate", "expected the state before the block, got nothing"))?;

@@ -4,7 +4,9 @@ use super::world::{Numbers, engine, example, plan, random_world, read, run};
 use isolane::cpu::Reference;
 use isolane::engine::Engine;
 use isolane::spec::{Backend, Batch, ExecutionError, H256, Order, Outcome};
+use isolane_gpu::{GpuOptions, adapters};
 use std::num::NonZeroU32;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Hands lanes and environments to the reference in another order each time. Only lanes whose order matters, those of a
@@ -98,6 +100,43 @@ fn random_worlds_have_one_digest() {
     for seed in 1000..1012 {
         let text = random_world(seed, 5);
         same_everywhere(&format!("world {seed}"), &|| plan(&text));
+    }
+}
+
+/// On a device, with any number of lanes, any workgroup and any steps a dispatch, the digest is that of the reference.
+#[test]
+fn devices_have_the_same_digest() {
+    let Some(adapter) = adapters().into_iter().next() else {
+        assert!(std::env::var_os("ISOLANE_EXPECT_DEVICE").is_none(), "no device, though one is expected");
+        return;
+    };
+    let worlds: Vec<String> = (1000..1004).map(|seed| random_world(seed, 5)).collect();
+    let builds: [(&str, &dyn Fn() -> isolane::manifest::Plan); 6] = [
+        ("multi-chain", &|| read(&example("multi-chain"))),
+        ("app-chains", &|| read(&example("app-chains"))),
+        ("world 1000", &|| plan(&worlds[0])),
+        ("world 1001", &|| plan(&worlds[1])),
+        ("world 1002", &|| plan(&worlds[2])),
+        ("world 1003", &|| plan(&worlds[3])),
+    ];
+    let base = GpuOptions::default();
+    let choices = [
+        base,
+        GpuOptions { lanes: 5, ..base },
+        GpuOptions { workgroup: 32, steps: 17, rounds: 1, ..base },
+        GpuOptions { workgroup: 128, steps: 10_000, ..base },
+    ];
+    for options in choices {
+        let gpu = Arc::new(isolane::gpu::open(&adapter, options).expect("the device passes its self-test"));
+        for (name, build) in builds {
+            let expected = digest_on(1, build().engine().expect("an engine"));
+            let mut engine = build().engine().expect("an engine");
+            engine.set_backend(Box::new(Arc::clone(&gpu)));
+            assert_eq!(digest_on(2, engine), expected, "{name}: {options:?}");
+        }
+        let statistics = gpu.statistics();
+        println!("{options:?}: {}", isolane::gpu::summary(&statistics));
+        assert!(statistics.device > 20, "{statistics:?}");
     }
 }
 

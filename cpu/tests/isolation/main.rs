@@ -3,6 +3,7 @@
 
 mod budgets;
 mod customs;
+mod kinds;
 mod permissions;
 mod poison;
 mod sequence;

@@ -275,7 +275,7 @@ impl StateView for Strict {
 
 #[test]
 fn a_witness_that_lacks_what_only_a_wrong_order_reads_is_enough() {
-    crate::poison::hush();
+    crate::kinds::hush();
     // The first transaction makes the counter 1; the others look at a third account while it is 0.
     let (setter, reader, missing) = (account(0x60), account(0x61), account(0x62));
     let mut looks = Vec::new();
