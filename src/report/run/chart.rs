@@ -155,7 +155,7 @@ pub(super) fn waiting(report: &RunReport) -> Option<Drawn> {
             bar(area, (LEFT, top), (along(mean / end), top + 20), colour(*index))?;
             let mark = along(most as f64 / end);
             area.draw(&PathElement::new(vec![(mark, top - 3), (mark, top + 23)], INK.stroke_width(2)))?;
-            let text = format!("mean {}, 95% ≤ {most}, max {longest}", figure(mean));
+            let text = format!("{} · {most} · {longest}", figure(mean));
             label(area, &text, (RIGHT + 14, top + 10), HPos::Left, INK)?;
         }
         Ok(())

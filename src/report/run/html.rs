@@ -10,7 +10,7 @@ const STYLE: &str = "\
 :root { color-scheme: light; --ink: #1f2933; --faint: #6b7785; --rule: #e3e8ee; --paper: #f6f8fa; }
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--paper); color: var(--ink); font: 15px/1.5 system-ui, 'Segoe UI', Roboto, 'DejaVu Sans', sans-serif; }
-main { max-width: 1080px; margin: 0 auto; padding: 32px 24px 64px; }
+main { max-width: 1180px; margin: 0 auto; padding: 32px 24px 64px; }
 h1 { font-size: 26px; margin: 0 0 4px; letter-spacing: -0.01em; }
 h2 { font-size: 17px; margin: 0 0 4px; }
 p { margin: 0 0 12px; color: var(--faint); }
@@ -22,7 +22,7 @@ section { background: #fff; border: 1px solid var(--rule); border-radius: 10px; 
 .card span { color: var(--faint); font-size: 13px; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; font-size: 14px; }
-th, td { text-align: right; padding: 7px 9px; border-bottom: 1px solid var(--rule); white-space: nowrap; }
+th, td { text-align: right; padding: 7px 8px; border-bottom: 1px solid var(--rule); white-space: nowrap; }
 th { color: var(--faint); font-weight: 600; font-size: 12.5px; vertical-align: bottom; }
 th:first-child, td:first-child, .left { text-align: left; }
 tr:last-child td { border-bottom: 0; }
@@ -147,9 +147,9 @@ fn tag(environment: &EnvironmentSummary) -> String {
 fn environments(page: &mut String, report: &RunReport) {
     page.push_str(
         "<section><h2>Environments</h2><p>What became of each, of its transactions and of its messages.</p>\
-         <div class=scroll><table>\n<tr><th>environment<th class=left>fork<th class=left>status<th>transactions<th>success\
-         <th>revert<th>halt<th>rejected<th>Mgas<th>denied<th>cut off<th>messages<br>in<th>messages<br>out\
-         <th>rounds ≤ bound</tr>\n",
+         <div class=scroll><table>\n<tr><th>environment<th class=left>fork<th class=left>status<th>trans-<br>actions<th>success\
+         <th>revert<th>halt<th>rejected<th>Mgas<th>denied<th>cut off<th>mess.<br>in<th>mess.<br>out\
+         <th>rounds<br>≤ bound</tr>\n",
     );
     for (index, environment) in report.environments.iter().enumerate() {
         let stats = &environment.stats;
@@ -290,7 +290,7 @@ pub fn page(report: &RunReport) -> String {
     figure(
         &mut page,
         "Waiting",
-        "Scheduling rounds from the moment a transaction could start to the round in which it started.",
+        "Scheduling rounds from the moment a transaction could start to the round in which it started: mean · 95% · longest.",
         "<div class=key><span><i class=dot style=\"background:#2b6cb0\"></i>mean</span>\
          <span><i class=dot style=\"background:#1f2933\"></i>95% stayed below the line</span>\
          <span><i class=dot style=\"background:#c3ccd6\"></i>longest</span></div>",
