@@ -440,8 +440,8 @@ impl Gpu {
             let done = self.run_class(inner, tables, runs, class, &batch);
             let mut rest = Vec::new();
             for (&job, end) in todo.iter().zip(done) {
-                // What meets a limit or a rule does so in any class.
-                if matches!(end, LaneEnd::Escaped(reason) if reason != escape::RESTRICTED) {
+                // A larger lane changes nothing about some reasons.
+                if matches!(end, LaneEnd::Escaped(reason) if ![escape::RESTRICTED, escape::LONG].contains(&reason)) {
                     rest.push(job);
                 }
                 ends[job] = Some(end);

@@ -106,6 +106,11 @@ pub(crate) struct RunLimits {
 
 /// Rounds of the longest exchange.
 const MOST_ROUNDS: u32 = 32;
+/// Most instructions of a lane in a dispatch of the longest exchange.
+const MOST_STEPS: u32 = 16_384;
+/// Rounds without a report after which the last lanes of a batch are left to the reference, which is faster with few of them
+/// than a device.
+const PATIENCE: u32 = 4096;
 
 /// A lane at work: its job, and where its transaction is in the pool.
 #[derive(Clone, Copy)]
@@ -230,7 +235,7 @@ impl Host<'_> {
         let mut next = 0;
         let mut working = 0u32;
         let mut replies: Vec<(u32, usize)> = Vec::new();
-        let mut rounds = limits.rounds;
+        let (mut rounds, mut quiet) = (limits.rounds, 0);
         loop {
             while next < jobs.len()
                 && let Some(lane) = free.pop()
@@ -258,7 +263,20 @@ impl Host<'_> {
             if exchange.count == 0 && exchange.active == 0 {
                 return Err(DeviceError::Lost(format!("{working} lanes never came to an end")));
             }
-            rounds = if exchange.count == 0 { (rounds * 2).min(MOST_ROUNDS) } else { rounds };
+            // Lanes that only execute get longer exchanges and longer dispatches; lanes that ask are answered soon.
+            if exchange.count == 0 {
+                quiet += rounds;
+                rounds = (rounds * 2).min(MOST_ROUNDS);
+                params.steps = (params.steps * 4).clamp(limits.steps, MOST_STEPS.max(limits.steps));
+            } else {
+                (quiet, rounds, params.steps) = (0, limits.rounds, limits.steps);
+            }
+            if quiet >= PATIENCE && next == jobs.len() && working <= lanes.div_ceil(16) {
+                for work in busy.iter().flatten() {
+                    ends[work.job] = Some(LaneEnd::Escaped(escape::LONG));
+                }
+                break;
+            }
             let mut at = 0;
             let mut precompiles = Vec::new();
             for _ in 0..exchange.count {

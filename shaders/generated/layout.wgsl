@@ -204,6 +204,7 @@ const ESCAPE_REPORT: u32 = 0xau;
 const ESCAPE_FORK: u32 = 0xbu;
 const ESCAPE_OUT_OF_LANE: u32 = 0xcu;
 const ESCAPE_RESTRICTED: u32 = 0xdu;
+const ESCAPE_LONG: u32 = 0xeu;
 
 const FLAG_EXISTS: u32 = 0x1u;
 const FLAG_WARM: u32 = 0x2u;

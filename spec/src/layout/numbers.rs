@@ -122,6 +122,8 @@ numbers! {
         OUT_OF_LANE = 12,
         /// A limit or a rule of its environment: the reference decides.
         RESTRICTED = 13,
+        /// The last lanes of a batch that go on and on.
+        LONG = 14,
     }
 }
 
