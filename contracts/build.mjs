@@ -9,7 +9,16 @@ const HERE = path.dirname(fileURLToPath(import.meta.url));
 const [modules, mode] = process.argv.slice(2);
 const solc = createRequire(path.join(path.resolve(modules), 'package.json'))('solc');
 
-const sources = ['IExchange.sol', 'PingPong.sol', 'TravellingToken.sol', 'test/Probe.sol'];
+const sources = [
+  'IExchange.sol',
+  'PingPong.sol',
+  'TravellingToken.sol',
+  'examples/Abuse.sol',
+  'examples/Market.sol',
+  'examples/PriceFeed.sol',
+  'examples/Shop.sol',
+  'test/Probe.sol',
+];
 const read = (file) => fs.readFileSync(path.join(HERE, file), 'utf8');
 const input = {
   language: 'Solidity',

@@ -2,9 +2,9 @@
 
 use clap::{Args, ValueEnum};
 use isolane_cpu::Reference;
-use isolane_cpu::precompile::{Precompile, PrecompileError};
+use isolane_cpu::precompile::{PrecompileError, Run as _};
 use isolane_gpu::{Adapter, Gpu, GpuOptions, OpenError, Services, Statistics, adapters};
-use isolane_spec::{Authorization, Fork, H160, Halt};
+use isolane_spec::{Authorization, Fork, H160, Halt, Precompile};
 use std::fmt::Write as _;
 use std::sync::Arc;
 

@@ -6,12 +6,15 @@ pub mod cli;
 pub mod conformance;
 pub mod convert;
 pub mod diff;
+pub mod engine;
 pub mod exchange;
 pub mod fetch;
 pub mod gpu;
 pub mod load;
+pub mod manifest;
 pub mod replay;
 pub mod report;
+pub mod schedule;
 pub mod trace;
 pub mod trie;
 

@@ -197,7 +197,7 @@ fn the_readme_names_real_commands() {
             assert!(known, "README.md: `isolane {name}` has no {flag}");
         }
     }
-    for name in ["replay", "test", "diff", "devices", "fetch"] {
+    for name in ["replay", "run", "test", "diff", "devices", "fetch"] {
         assert!(seen.contains(name), "README.md does not show `isolane {name}`");
     }
 }

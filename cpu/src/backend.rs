@@ -1,12 +1,15 @@
 //! [`Reference`]: the backend that every other one is compared with.
 
 use crate::machine::{Available, Machine};
+use crate::pool::with_machine;
+use crate::sequence::Sequence;
 use isolane_spec::{Backend, Batch, Environment, ExecutionError, Order, Outcome, Transaction};
 use rayon::prelude::*;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Executes lanes one after another on each core. Environments, and the transactions of an
-/// [`Order::Independent`] environment, run in parallel on rayon's current pool.
+/// [`Order::Independent`] environment, run in parallel on rayon's current pool; those of an [`Order::Sequential`] one
+/// are executed ahead of their turn where that pays, with the same results.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Reference;
 
@@ -30,19 +33,17 @@ impl Backend for Reference {
                 lanes.push((index, transaction));
             }
         }
+        // Where environments keep all threads busy, their transactions need not.
+        let busy = lanes.iter().filter(|lanes| !lanes.is_empty()).count();
+        let parallel = busy < rayon::current_num_threads();
         let done: Vec<Results> = batch
             .environments
             .par_iter()
             .zip(&lanes)
-            // Each run of environments has a machine of its own, whose buffers have to be worth it.
-            .with_min_len(16)
-            .map_init(
-                || None,
-                |kept, (environment, lanes)| match environment.order {
-                    Order::Sequential => sequential(kept, environment, lanes),
-                    Order::Independent => independent(environment, lanes),
-                },
-            )
+            .map(|(environment, lanes)| match environment.order {
+                Order::Sequential => sequential(environment, lanes, parallel),
+                Order::Independent => independent(environment, lanes),
+            })
             .collect();
         for (index, result) in done.into_iter().flatten() {
             results[index] = result;
@@ -53,33 +54,33 @@ impl Backend for Reference {
 
 /// Each transaction starts from the state that the one before it left. After an infrastructure error the later ones
 /// have no state to start from and end with the same error.
-fn sequential(kept: &mut Option<Machine>, environment: &Environment, lanes: &[(usize, &Transaction)]) -> Results {
-    let mut machine = match kept.take() {
-        Some(mut machine) => {
-            machine.reset(environment.clone());
-            machine
-        }
-        None => Machine::new(environment.clone()),
-    };
+fn sequential(environment: &Environment, lanes: &[(usize, &Transaction)], parallel: bool) -> Results {
+    let transactions: Vec<&Transaction> = lanes.iter().map(|(_, transaction)| *transaction).collect();
+    let mut sequence = Sequence::new(&transactions, parallel);
     let mut available = Available::of(environment);
     let mut failed = None;
-    let mut results = Vec::with_capacity(lanes.len());
-    for &(index, transaction) in lanes {
-        let result = match &failed {
-            Some(error) => Err(ExecutionError::clone(error)),
-            None => contained(|| machine.transact(transaction, available)),
-        };
-        available = available.after(&result, transaction);
-        if let Err(error) = &result {
-            failed = Some(error.clone());
+    with_machine(environment.clone(), |machine| {
+        let mut results = Results::with_capacity(lanes.len());
+        for &(index, transaction) in lanes {
+            let result = match &failed {
+                Some(error) => Err(ExecutionError::clone(error)),
+                None => contained(|| {
+                    let next = sequence.next(machine, available);
+                    next.unwrap_or_else(|| Err(ExecutionError::Panic("a transaction was lost".to_owned())))
+                }),
+            };
+            available = available.after(&result, transaction);
+            if let Err(error) = &result {
+                failed = Some(error.clone());
+            }
+            results.push((index, result));
         }
-        results.push((index, result));
-    }
-    if !matches!(failed, Some(ExecutionError::Panic(_))) {
-        // What a panic left behind is not to be trusted.
-        *kept = Some(machine);
-    }
-    results
+        if matches!(failed, Some(ExecutionError::Panic(_))) {
+            // What the panic left behind is not to be trusted.
+            *machine = Machine::new(environment.clone());
+        }
+        results
+    })
 }
 
 /// Each transaction starts from the base state.

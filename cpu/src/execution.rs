@@ -8,12 +8,12 @@ use crate::journal::AccountIndex;
 use crate::lane::{Lane, Programs};
 use crate::observer::CallKind;
 use crate::op::call::CallRequest;
-use crate::precompile::{Precompile, PrecompileError};
+use crate::precompile::{Precompile, PrecompileError, Run};
 use crate::program::Program;
 use crate::stack::{Slots, slots};
 use crate::state_gas::FrameStateGas;
 use crate::watch::{Creation, Hook};
-use isolane_spec::{Bytes, Environment, Fork, H160, Halt, StateError, U256, word};
+use isolane_spec::{BudgetKind, Bytes, Environment, Fork, H160, Halt, StateError, U256, word};
 
 /// Frames may be nested this deep below the first one.
 const DEPTH_LIMIT: usize = 1_024;
@@ -44,6 +44,14 @@ impl Ended {
 
     pub const fn halt(halt: Halt) -> Self {
         Self::new(End::Halt(halt), 0)
+    }
+
+    /// The halt that no caller can catch: that of a budget.
+    const fn ends_transaction(&self) -> Option<Halt> {
+        match self.end {
+            End::Halt(halt @ Halt::BudgetExceeded { .. }) => Some(halt),
+            _ => None,
+        }
     }
 }
 
@@ -113,8 +121,12 @@ impl Executor {
             self.frames.push(Frame::new());
             self.stacks.push(slots());
         }
+        let memory = match depth.checked_sub(1) {
+            Some(caller) => self.frames[caller].memory.left(),
+            None => self.lane.limits.memory,
+        };
         let frame = &mut self.frames[depth];
-        frame.clear();
+        frame.clear(memory);
         frame
     }
 
@@ -128,6 +140,9 @@ impl Executor {
                     match self.nested_call(depth)? {
                         Some(ended) => {
                             hook.exit(&self.lane, &ended, &self.frames[depth].return_data);
+                            if let Some(halt) = ended.ends_transaction() {
+                                return Ok(self.unwind(depth + 1, halt, hook));
+                            }
                             self.deliver(depth, ended, FrameKind::Call { offset: 0, len: 0 });
                         }
                         None => depth += 1,
@@ -139,6 +154,9 @@ impl Executor {
                     match self.nested_create(depth)? {
                         Some(ended) => {
                             hook.exit(&self.lane, &ended, &[]);
+                            if let Some(halt) = ended.ends_transaction() {
+                                return Ok(self.unwind(depth + 1, halt, hook));
+                            }
                             self.deliver(depth, ended, FrameKind::Create);
                         }
                         None => depth += 1,
@@ -166,10 +184,23 @@ impl Executor {
             if depth == 0 {
                 return Ok(ended);
             }
+            if let Some(halt) = ended.ends_transaction() {
+                return Ok(self.unwind(depth, halt, hook));
+            }
             depth -= 1;
             let kind = self.frames[depth + 1].kind;
             self.deliver(depth, ended, kind);
         }
+    }
+
+    /// Ends all frames below a depth, the first one last.
+    fn unwind<H: Hook>(&mut self, depth: usize, halt: Halt, hook: &mut H) -> Ended {
+        let mut ended = Ended::halt(halt);
+        for depth in (0..depth).rev() {
+            ended = self.end_frame(depth, &Exit::Halt(halt));
+            hook.exit(&self.lane, &ended, &[]);
+        }
+        ended
     }
 
     fn run_frame<H: Hook>(&mut self, depth: usize, hook: &mut H) -> Exit {
@@ -203,6 +234,12 @@ impl Executor {
         exit
     }
 
+    /// The halt of a frame at `depth` that calls or creates deeper than the budget goes.
+    fn too_deep(&self, depth: usize) -> Option<Halt> {
+        let exceeded = Halt::BudgetExceeded { kind: BudgetKind::CallDepth, at: self.lane.steps };
+        (depth >= self.lane.limits.call_depth as usize).then_some(exceeded)
+    }
+
     /// A call by the frame at `depth`. `None`: a frame was started. Inlined, like [`Self::end_frame`], though `run` exists
     /// once with and once without an observer.
     #[inline(always)]
@@ -214,6 +251,9 @@ impl Executor {
         let poor = request.needs_balance && lane.journal.account(caller.account).info.balance < request.value;
         if poor || depth == DEPTH_LIMIT {
             return Ok(Some(Ended::new(End::Halt(Halt::CallRefused), request.gas)));
+        }
+        if let Some(halt) = self.too_deep(depth) {
+            return Ok(Some(Ended::halt(halt)));
         }
         let (offset, len) = request.input;
         self.start_call(depth + 1, &request, Input::Caller { offset, len })
@@ -229,9 +269,9 @@ impl Executor {
             self.lane.journal.touch(request.target);
         }
         if !request.delegated
-            && let Some(precompile) = Precompile::at(request.code_address, self.lane.fork)
+            && let Some((precompile, priced)) = self.lane.precompile_at(request.code_address)
         {
-            let ended = self.run_precompile(depth, precompile, request, &input);
+            let ended = self.run_precompile(depth, (precompile, priced), request, &input);
             if ended.end != End::Success {
                 self.lane.journal.revert(checkpoint);
             }
@@ -259,19 +299,24 @@ impl Executor {
         frame.is_static = request.is_static;
         frame.checkpoint = checkpoint;
         frame.gas = request.gas;
-        interpreter::enter(&mut self.lane, &mut self.frames[depth], self.programs.get(program));
+        interpreter::enter(&self.lane, &mut self.frames[depth], self.programs.get(program));
         Ok(None)
     }
 
     /// Runs a precompile; its output goes where the caller's return data lies.
-    fn run_precompile(&mut self, depth: usize, precompile: Precompile, request: &CallRequest, input: &Input) -> Ended {
-        let fork = self.lane.fork;
+    fn run_precompile(
+        &mut self,
+        depth: usize,
+        (precompile, priced): (Precompile, Fork),
+        request: &CallRequest,
+        input: &Input,
+    ) -> Ended {
         let bytes = match input {
             Input::None => &[],
             Input::Owned(bytes) => &bytes[..],
             Input::Caller { offset, len } => self.frames[depth - 1].memory.slice(*offset, *len),
         };
-        match precompile.run(bytes, request.gas, fork) {
+        match precompile.run(bytes, request.gas, priced) {
             Ok(done) => {
                 if depth == 0 {
                     self.output = done.output;
@@ -291,14 +336,17 @@ impl Executor {
     /// A creation by the frame at `depth`. `None`: a frame was started.
     fn nested_create(&mut self, depth: usize) -> Result<Option<Ended>, StateError> {
         let request = self.lane.creation;
-        let creator = &mut self.frames[depth];
-        creator.return_data.clear();
-        let account = creator.account;
+        self.frames[depth].return_data.clear();
+        let account = self.frames[depth].account;
         let info = self.lane.journal.account(account).info;
         if info.balance < request.value || info.nonce == u64::MAX || depth == DEPTH_LIMIT {
             return Ok(Some(Ended::new(End::Halt(Halt::CallRefused), request.gas)));
         }
+        if let Some(halt) = self.too_deep(depth) {
+            return Ok(Some(Ended::halt(halt)));
+        }
         let (offset, len) = request.init_code;
+        let creator = &self.frames[depth];
         let init_code = Bytes::copy_from_slice(creator.memory.slice(offset, len));
         let address = match request.salt {
             None => create_address(&creator.address, info.nonce),
@@ -334,7 +382,7 @@ impl Executor {
         journal.transfer(creator, account, &value);
         self.lane.log_transfer(creator, account, &value);
         let caller = self.lane.journal.account(creator).address;
-        let mut program = Program::new(init_code, self.lane.fork);
+        let mut program = Program::new(init_code, &self.lane.rows);
         let frame = self.frame(depth);
         frame.kind = FrameKind::Create;
         frame.input = Input::None;
@@ -345,7 +393,7 @@ impl Executor {
         frame.is_static = false;
         frame.checkpoint = checkpoint;
         frame.gas = gas;
-        interpreter::enter(&mut self.lane, &mut self.frames[depth], &mut program);
+        interpreter::enter(&self.lane, &mut self.frames[depth], &mut program);
         self.frames[depth].code = Code::Own(Box::new(program));
         Ok(None)
     }

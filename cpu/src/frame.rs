@@ -85,11 +85,11 @@ impl Frame {
     }
 
     /// Readies the buffers for a new call.
-    pub fn clear(&mut self) {
+    pub fn clear(&mut self, memory_limit: u64) {
         self.stack_len = 0;
         self.checked = false;
         self.state_gas = FrameStateGas::default();
-        self.memory.clear();
+        self.memory.clear(memory_limit);
         self.return_data.clear();
     }
 }

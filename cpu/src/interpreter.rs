@@ -9,10 +9,11 @@ use crate::lane::Lane;
 use crate::op;
 use crate::op::Trap;
 use crate::program::{Instruction, Program, inner, stack_operands};
+use crate::restriction::{denied, exceeded};
 use crate::stack::{LIMIT, Slots, Stack};
 use crate::watch::Hook;
 use isolane_spec::opcode::op as opcode;
-use isolane_spec::{Halt, StateError, U256, word};
+use isolane_spec::{BudgetKind, Halt, StateError, U256, word};
 
 /// Why the loop left a frame.
 pub(crate) enum Exit {
@@ -62,12 +63,12 @@ fn fetch_checked(
 ) -> Result<Instruction, Halt> {
     let byte = program.code.get(pc).copied().unwrap_or(opcode::STOP);
     let row = lane.rows[usize::from(byte)];
-    if lane.steps >= lane.environment.budget.steps {
-        return Err(Halt::BudgetExceeded(isolane_spec::BudgetKind::Steps));
+    if lane.steps >= lane.limits.steps {
+        return Err(exceeded(BudgetKind::Steps));
     }
     lane.steps += 1;
     if !row.defined {
-        return Err(Halt::UndefinedOpcode);
+        return Err(row.denied.map_or(Halt::UndefinedOpcode, denied));
     }
     let (pops, pushes) = (usize::from(row.pops), usize::from(row.pushes));
     if stack.len() < pops {
@@ -127,15 +128,17 @@ fn run_form<const CHECKED: bool, H: Hook>(
         match instruction.op {
             inner::BLOCK if !CHECKED => {
                 let block = &program.blocks[instruction.arg as usize];
+                let steps = lane.steps + u64::from(block.steps);
                 if gas < u64::from(block.gas)
                     || stack.len() < usize::from(block.need)
                     || stack.len() + usize::from(block.grow) > LIMIT
+                    || steps > lane.limits.steps
                 {
                     frame.position = program.position(here);
                     break Ok(Exit::Checked);
                 }
                 gas -= u64::from(block.gas);
-                lane.steps += u64::from(block.steps);
+                lane.steps = steps;
             }
             inner::PUSH_SMALL if !CHECKED => stack.push(U256([u64::from(instruction.arg), 0, 0, 0])),
             inner::PUSH_CONSTANT if !CHECKED => stack.push(program.constants[instruction.arg as usize]),
@@ -430,6 +433,7 @@ fn run_form<const CHECKED: bool, H: Hook>(
         }
     };
 
+    let end = if CHECKED { end.map_err(|trap| lane.place(trap, frame.address, here)) } else { end };
     if H::WATCHED {
         hook.step_end(lane, gas, Some(&end));
     }
@@ -455,11 +459,6 @@ fn run_form<const CHECKED: bool, H: Hook>(
 }
 
 /// Readies a frame whose code is already set.
-pub(crate) fn enter(lane: &mut Lane, frame: &mut Frame, program: &mut Program) {
+pub(crate) fn enter(lane: &Lane, frame: &mut Frame, program: &mut Program) {
     frame.position = program.start(&lane.rows);
-    // A counted budget must cut at the exact instruction.
-    if lane.environment.budget.steps != u64::MAX {
-        frame.checked = true;
-        frame.position = 0;
-    }
 }

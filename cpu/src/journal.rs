@@ -5,6 +5,7 @@
 //! next one clears nothing.
 
 mod reads;
+mod transfer;
 
 use crate::mixer::{Mixer, same};
 use hashbrown::{HashMap, HashTable};
@@ -61,6 +62,8 @@ struct SlotEntry {
     transaction: u32,
     warm: bool,
     listed: bool,
+    /// Whether the transaction ever gave it another value. Kept when that is undone.
+    written: bool,
 }
 
 /// How to undo one change.
@@ -496,6 +499,7 @@ impl Journal {
         slot.original = slot.value;
         slot.warm = false;
         slot.listed = false;
+        slot.written = false;
     }
 
     /// The index of a slot; reads the base where it was not seen before.
@@ -525,6 +529,7 @@ impl Journal {
             transaction: self.transaction,
             warm: false,
             listed: false,
+            written: false,
         });
         self.slots_read.push(index);
         let Self { slot_table, slots, hasher, .. } = self;
@@ -558,6 +563,17 @@ impl Journal {
     #[inline(always)]
     pub fn slot_original(&self, slot: SlotIndex) -> &U256 {
         &self.slots[slot as usize].original
+    }
+
+    /// Whether the transaction ever gave the slot another value, undone or not.
+    #[inline(always)]
+    pub fn slot_is_written(&self, slot: SlotIndex) -> bool {
+        self.slots[slot as usize].written
+    }
+
+    #[inline(always)]
+    pub fn mark_written(&mut self, slot: SlotIndex) {
+        self.slots[slot as usize].written = true;
     }
 
     #[inline(always)]

@@ -4,12 +4,14 @@ use crate::exchange::Origin;
 use crate::journal::{AccountIndex, Journal};
 use crate::op::call::CallRequest;
 use crate::op::create::CreateRequest;
-use crate::precompile::Precompile;
-use crate::program::{Program, Rows, rows};
+use crate::program::{Program, Rows, TableKey, rows};
+use crate::restriction::Used;
 use crate::state_gas::StateGas;
 use hashbrown::{HashMap, HashSet};
 use isolane_spec::gas::{GasSchedule, SCHEDULES};
-use isolane_spec::{Bytes, EXCHANGE_ADDRESS, Environment, Fork, H160, H256, KECCAK_EMPTY, StateError, U256};
+use isolane_spec::{
+    Budget, Bytes, Denial, EXCHANGE_ADDRESS, Environment, Fork, H160, H256, KECCAK_EMPTY, StateError, U256,
+};
 
 /// What the opcodes show of the transaction.
 #[derive(Debug, Default)]
@@ -32,6 +34,7 @@ pub(crate) struct Lane {
     pub fork: Fork,
     pub schedule: &'static GasSchedule,
     pub rows: Box<Rows>,
+    pub table: TableKey,
     pub transaction: TransactionContext,
     pub journal: Journal,
     pub state_gas: StateGas,
@@ -43,6 +46,18 @@ pub(crate) struct Lane {
     pub creation: CreateRequest,
     /// Who is behind the running call, where it came from outside the environment.
     pub origin: Option<Origin>,
+    /// What is left to the transactions of the environment's own budget, as the host says.
+    pub allowance: Budget,
+    /// What the running transaction may use.
+    pub limits: Budget,
+    pub used: Used,
+    /// What the transaction paid to the beneficiary, if it did not look at its account otherwise.
+    pub unseen_fee: Option<U256>,
+    /// The first time that the running transaction lacked a permission.
+    pub denial: Option<Denial>,
+    /// Whether any permission is about calls.
+    pub restricts_calls: bool,
+    pub has_custom_precompiles: bool,
 }
 
 /// Where an account is.
@@ -71,7 +86,8 @@ impl Lane {
         Self {
             fork,
             schedule: &SCHEDULES[fork as usize],
-            rows: Box::new(rows(fork)),
+            rows: Box::new(rows(&environment)),
+            table: TableKey::of(&environment),
             transaction: TransactionContext::default(),
             journal: Journal::new(fork),
             state_gas: StateGas::new(&SCHEDULES[fork as usize], environment.block.gas_limit),
@@ -79,6 +95,13 @@ impl Lane {
             call: CallRequest::default(),
             creation: CreateRequest::default(),
             origin: None,
+            allowance: Budget::UNLIMITED,
+            limits: Budget::UNLIMITED,
+            used: Used::default(),
+            unseen_fee: None,
+            denial: None,
+            restricts_calls: environment.permissions.restricts_calls(),
+            has_custom_precompiles: environment.rules.has_custom_precompiles(),
             environment,
         }
     }
@@ -86,11 +109,16 @@ impl Lane {
     /// Back to the base state of an environment.
     pub fn reset(&mut self, environment: Environment) {
         let fork = environment.rules.fork;
-        if fork != self.fork {
+        let table = TableKey::of(&environment);
+        if table != self.table {
             self.fork = fork;
             self.schedule = &SCHEDULES[fork as usize];
-            *self.rows = rows(fork);
+            self.table = table;
+            *self.rows = rows(&environment);
         }
+        self.allowance = Budget::UNLIMITED;
+        self.restricts_calls = environment.permissions.restricts_calls();
+        self.has_custom_precompiles = environment.rules.has_custom_precompiles();
         self.journal.reset(fork);
         self.state_gas = StateGas::new(self.schedule, environment.block.gas_limit);
         self.environment = environment;
@@ -119,7 +147,7 @@ impl Lane {
 
     /// Precompiles (EIP-2929), the coinbase (EIP-3651), the access list (EIP-2930) and, like a precompile, the exchange.
     fn is_warm_from_the_start(&self, address: &H160) -> bool {
-        Precompile::at(*address, self.fork).is_some()
+        self.precompile_at(*address).is_some()
             || self.environment.messaging.is_some() && *address == EXCHANGE_ADDRESS
             || self.fork >= Fork::Shanghai && *address == self.environment.block.coinbase
             || self.transaction.warm_addresses.contains(address)
@@ -183,7 +211,9 @@ impl Lane {
 #[derive(Default)]
 pub(crate) struct Programs {
     list: Vec<Program>,
-    by_hash: HashMap<(H256, Fork), u32>,
+    by_hash: HashMap<(H256, u32), u32>,
+    /// The opcode tables that code was decoded by.
+    tables: HashMap<TableKey, u32>,
     size: usize,
 }
 
@@ -202,14 +232,16 @@ impl Programs {
         if entry.program != u32::MAX {
             return Ok(Some(entry.program));
         }
-        let program = match self.by_hash.get(&(code_hash, lane.fork)) {
+        let tables = self.tables.len() as u32;
+        let table = *self.tables.entry(lane.table).or_insert(tables);
+        let program = match self.by_hash.get(&(code_hash, table)) {
             Some(&program) => program,
             None => {
-                let program = Program::new(lane.code(account)?, lane.fork);
+                let program = Program::new(lane.code(account)?, &lane.rows);
                 self.size += program.size() + program.code.len();
                 self.list.push(program);
                 let program = self.list.len() as u32 - 1;
-                self.by_hash.insert((code_hash, lane.fork), program);
+                self.by_hash.insert((code_hash, table), program);
                 program
             }
         };

@@ -2,12 +2,14 @@
 
 use crate::execution::Executor;
 use crate::observer::Observer;
+use crate::overlay::Overlay;
 use crate::validation::GAS_PER_BLOB;
 use crate::watch::Watcher;
 use isolane_spec::{
-    AccountDiff, AccountInfo, Answer, Bytes, Delivery, Environment, ExecutionError, H160, H256, KECCAK_EMPTY, Outcome,
-    Query, Reads, Status, Transaction, U256,
+    AccountDiff, AccountInfo, Answer, Budget, Bytes, Delivery, Environment, ExecutionError, H160, H256, KECCAK_EMPTY,
+    Outcome, Query, Reads, StateView, Status, Transaction, U256,
 };
+use std::sync::Arc;
 
 /// Gas that is left in the block; a transaction that asks for more is rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,12 +21,13 @@ pub struct Available {
 }
 
 impl Available {
-    /// All that the environment's block has.
+    /// All that the environment's block still has.
     #[must_use]
     pub fn of(environment: &Environment) -> Self {
         Self {
-            gas: environment.block.gas_limit,
-            blob_gas: environment.rules.blob_schedule.max.saturating_mul(GAS_PER_BLOB),
+            gas: environment.block.gas_limit.saturating_sub(environment.block.gas_used),
+            blob_gas: (environment.rules.blob_schedule.max.saturating_mul(GAS_PER_BLOB))
+                .saturating_sub(environment.block.blob_gas_used),
         }
     }
 
@@ -73,6 +76,12 @@ impl Machine {
     pub fn rewind(&mut self) {
         self.executor.programs.trim();
         self.executor.lane.rewind();
+    }
+
+    /// Limits what each of the following transactions may use to what is left, where that is less than the environment's
+    /// own budget, until the next allowance or [`Self::reset`].
+    pub fn set_allowance(&mut self, left: Budget) {
+        self.executor.lane.allowance = left;
     }
 
     /// The most state gas that a transaction may use (EIP-8037), which a block has to have left besides what
@@ -184,6 +193,37 @@ impl Machine {
             lane.journal.transfer(account, target, &balance);
         }
         Ok(lane.journal.finish())
+    }
+
+    /// Takes over what a transaction changed that another machine executed on the same state.
+    pub(crate) fn apply(&mut self, diff: &[AccountDiff]) -> Result<(), ExecutionError> {
+        let lane = &mut self.executor.lane;
+        Ok(lane.journal.apply(diff, &*lane.environment.state)?)
+    }
+
+    /// The base state with all that was written.
+    pub(crate) fn overlay(&self) -> Overlay {
+        let lane = &self.executor.lane;
+        Overlay::new(Arc::clone(&lane.environment.state), lane.journal.export())
+    }
+
+    pub(crate) fn allowance(&self) -> Budget {
+        self.executor.lane.allowance
+    }
+
+    /// What the last transaction paid to a beneficiary at whose account it did not look otherwise.
+    pub(crate) fn unseen_fee(&self) -> Option<U256> {
+        self.executor.lane.unseen_fee
+    }
+
+    /// What a fee changes in the account that it is paid to.
+    pub(crate) fn fee_diff(&self, address: H160, now: Option<AccountInfo>, fee: U256) -> Option<AccountDiff> {
+        self.executor.lane.journal.fee_diff(address, now, fee)
+    }
+
+    /// Lets go of the base state.
+    pub(crate) fn forget_state(&mut self, empty: Arc<dyn StateView>) {
+        self.executor.lane.environment.state = empty;
     }
 
     /// The account as it stands now.

@@ -10,10 +10,25 @@ const UNREACHABLE: u64 = 1 << 37;
 #[derive(Debug, Default)]
 pub(crate) struct Memory {
     bytes: Vec<u8>,
+    /// The bytes that it may grow to.
+    limit: u64,
 }
 
-/// The gas did not suffice to grow the memory.
+/// The gas did not suffice.
 pub(crate) struct OutOfGas;
+
+/// Why the memory does not grow.
+pub(crate) enum MemoryError {
+    OutOfGas,
+    /// The environment's budget.
+    Budget,
+}
+
+impl From<OutOfGas> for MemoryError {
+    fn from(_: OutOfGas) -> Self {
+        Self::OutOfGas
+    }
+}
 
 impl Memory {
     /// Bytes, always a multiple of 32.
@@ -27,8 +42,14 @@ impl Memory {
         &self.bytes
     }
 
-    /// Forgets everything, and gives back memory that few frames need.
-    pub fn clear(&mut self) {
+    /// What the frames above may grow to together.
+    pub fn left(&self) -> u64 {
+        self.limit.saturating_sub(self.bytes.len() as u64)
+    }
+
+    /// Forgets everything, sets what it may grow to, and gives back memory that few frames need.
+    pub fn clear(&mut self, limit: u64) {
+        self.limit = limit;
         self.bytes.clear();
         if self.bytes.capacity() > 1 << 20 {
             self.bytes = Vec::new();
@@ -37,7 +58,7 @@ impl Memory {
 
     /// Makes `len` bytes at `offset` accessible, and charges for them. Returns the offset.
     #[inline(always)]
-    pub fn require(&mut self, offset: &U256, len: u64, gas: &mut u64) -> Result<usize, OutOfGas> {
+    pub fn require(&mut self, offset: &U256, len: u64, gas: &mut u64) -> Result<usize, MemoryError> {
         if len == 0 {
             return Ok(0);
         }
@@ -51,19 +72,23 @@ impl Memory {
 
     #[cold]
     #[inline(never)]
-    fn grow(&mut self, end: u64, gas: u64) -> Result<u64, OutOfGas> {
+    fn grow(&mut self, end: u64, gas: u64) -> Result<u64, MemoryError> {
         let rest = self.check(end, gas)?;
         self.bytes.resize(end.next_multiple_of(32) as usize, 0);
         Ok(rest)
     }
 
     /// What is left of `gas` after growing up to `end`; does not grow yet.
-    pub fn check(&self, end: u64, gas: u64) -> Result<u64, OutOfGas> {
+    pub fn check(&self, end: u64, gas: u64) -> Result<u64, MemoryError> {
         if end > UNREACHABLE {
-            return Err(OutOfGas);
+            return Err(MemoryError::OutOfGas);
         }
         let cost = memory_cost(end.div_ceil(32)).saturating_sub(memory_cost(self.bytes.len() as u64 / 32));
-        gas.checked_sub(cost).ok_or(OutOfGas)
+        let rest = gas.checked_sub(cost).ok_or(MemoryError::OutOfGas)?;
+        if end > self.bytes.len() as u64 && end.next_multiple_of(32) > self.limit {
+            return Err(MemoryError::Budget);
+        }
+        Ok(rest)
     }
 
     /// 32 bytes, which must be accessible.

@@ -9,9 +9,9 @@
 //! matters, the interpreter leaves this form and executes the bytes themselves, one checked instruction at a time.
 
 use isolane_spec::gas::SCHEDULES;
-use isolane_spec::opcode::{Opcode, exchanged_items, op, stack_index, takes_immediate};
+use isolane_spec::opcode::{exchanged_items, op, stack_index, takes_immediate};
 use isolane_spec::word;
-use isolane_spec::{Bytes, Fork, U256};
+use isolane_spec::{Bytes, Environment, Fork, OpcodeSet, Rule, U256};
 
 /// Instructions that only decoded code has. Their bytes are opcodes of no fork.
 pub(crate) mod inner {
@@ -23,7 +23,7 @@ pub(crate) mod inner {
     pub const PUSH_CONSTANT: u8 = 0xb2;
     /// Push `arg`.
     pub const PUSH_SMALL: u8 = 0xb3;
-    /// A byte that is no opcode of the fork.
+    /// A byte that is no opcode of the environment, or that it denies.
     pub const UNDEFINED: u8 = 0xb4;
     /// PUSH and JUMP: continue at the JUMPDEST at `arg`, which is not decoded yet.
     pub const JUMP_TO_PC: u8 = 0xb5;
@@ -77,30 +77,61 @@ pub(crate) struct Block {
     pub end: u32,
 }
 
-/// What one byte means in a fork, for the checked interpreter and the decoder.
+/// What one byte means in an environment, for the checked interpreter and the decoder.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Row {
     pub defined: bool,
     pub pops: u8,
     pub pushes: u8,
     pub immediate: u8,
+    /// The permission that forbids it: then it is not defined.
+    pub denied: Option<Rule>,
     pub gas: u32,
 }
 
-/// The opcode table of one fork.
+/// The opcode table of one environment.
 pub(crate) type Rows = [Row; 256];
 
-/// The opcode table of a fork, from `isolane-spec`.
-pub(crate) fn rows(fork: Fork) -> Rows {
-    let schedule = &SCHEDULES[fork as usize];
+/// All that an opcode table, and with it decoded code, depends on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct TableKey {
+    fork: Fork,
+    extra: OpcodeSet,
+    removed: OpcodeSet,
+    denied: OpcodeSet,
+    create: bool,
+    logs: bool,
+    state: bool,
+}
+
+impl TableKey {
+    pub fn of(environment: &Environment) -> Self {
+        let Environment { rules, permissions, .. } = environment;
+        Self {
+            fork: rules.fork,
+            extra: rules.extra_opcodes,
+            removed: rules.removed_opcodes,
+            denied: permissions.denied_opcodes,
+            create: permissions.create,
+            logs: permissions.logs,
+            state: permissions.state,
+        }
+    }
+}
+
+/// The opcode table of an environment, from `isolane-spec`.
+pub(crate) fn rows(environment: &Environment) -> Rows {
     std::array::from_fn(|byte| {
-        Opcode::of(byte as u8, fork).map_or(Row::default(), |row| Row {
-            defined: true,
+        let Some((row, priced)) = environment.rules.opcode(byte as u8) else { return Row::default() };
+        let denied = environment.permissions.denied_opcode(byte as u8);
+        Row {
+            defined: denied.is_none(),
             pops: row.pops,
             pushes: row.pushes,
             immediate: row.immediate,
-            gas: schedule.class(row.gas),
-        })
+            denied,
+            gas: SCHEDULES[priced as usize].class(row.gas),
+        }
     })
 }
 
@@ -150,17 +181,18 @@ pub(crate) struct Program {
 
 impl Program {
     /// Finds the jump destinations; decodes nothing yet.
-    pub fn new(code: Bytes, fork: Fork) -> Self {
-        let has_stack_immediates = fork >= Fork::Amsterdam;
+    pub fn new(code: Bytes, rows: &Rows) -> Self {
         let mut jumpdests = vec![0u64; code.len() / 64 + 1];
         let mut pc = 0;
         while let Some(&byte) = code.get(pc) {
             if byte == op::JUMPDEST {
                 jumpdests[pc / 64] |= 1 << (pc % 64);
-            } else if (op::PUSH1..=op::PUSH32).contains(&byte) {
-                pc += usize::from(byte - op::PUSH1) + 1;
-            } else if has_stack_immediates && takes_immediate(byte, code.get(pc + 1).copied().unwrap_or_default()) {
-                pc += 1;
+            } else {
+                let immediate = rows[usize::from(byte)].immediate;
+                let is_push = (op::PUSH1..=op::PUSH32).contains(&byte);
+                if is_push || immediate > 0 && takes_immediate(byte, code.get(pc + 1).copied().unwrap_or_default()) {
+                    pc += usize::from(immediate);
+                }
             }
             pc += 1;
         }

@@ -11,8 +11,8 @@ use crate::validation::{GAS_PER_BLOB, intrinsic_gas, maximum_cost, price, valida
 use crate::watch::Hook;
 use alloy_rlp::Encodable;
 use isolane_spec::{
-    Authorization, Bytes, ExecutionError, Fork, H160, Halt, InvalidTransaction, KECCAK_EMPTY, Outcome, StateError,
-    Status, Transaction, U256, word,
+    Authorization, Budget, Bytes, ExecutionError, Fork, H160, Halt, InvalidTransaction, KECCAK_EMPTY, Outcome, Rule,
+    StateError, Status, Transaction, U256, word,
 };
 
 /// Who makes system calls (EIP-4788).
@@ -80,8 +80,20 @@ impl Executor {
             Ok(intrinsic) => intrinsic,
             Err(reason) => return Ok(Outcome::rejected(reason)),
         };
+        let limits = self.lane.transaction_limits();
+        if transaction.gas_limit > limits.gas {
+            let reason = InvalidTransaction::GasLimitAboveCap { cap: limits.gas, got: transaction.gas_limit };
+            return Ok(Outcome::rejected(reason));
+        }
         let base_fee = environment.block.base_fee;
         let (blob_base_fee, coinbase) = (environment.block.blob_base_fee, environment.block.coinbase);
+        self.lane.begin(limits);
+        if !self.lane.environment.permissions.senders.allows(&transaction.sender) {
+            // Whoever may not send must not be able to change anything, not even what they own.
+            let halt = self.lane.deny(Rule::Sender, transaction.sender, 0);
+            self.output.clear();
+            return Ok(self.outcome(&Ended::halt(halt), 0, 0));
+        }
         let sender = self.lane.load(&transaction.sender)?;
         if let Err(reason) = self.validate_sender(transaction, sender)? {
             return Ok(Outcome::rejected(reason));
@@ -107,10 +119,17 @@ impl Executor {
             gas -= reservoir;
         }
         self.lane.state_gas.begin(reservoir);
-        self.set_delegations(&transaction.authorization_list)?;
+        let denied = self.denied_from_outside(transaction);
+        if denied.is_none() {
+            self.set_delegations(&transaction.authorization_list)?;
+        }
         let given = gas + self.lane.state_gas.reservoir;
 
         let ended = match transaction.to {
+            _ if let Some(rule) = denied => {
+                self.output.clear();
+                Ended::halt(self.lane.deny(rule, transaction.sender, 0))
+            }
             None => self.create(sender, info.nonce, transaction.value, transaction.input.clone(), gas, hook)?,
             Some(to) => self.call_from_outside(sender, to, transaction, gas, hook)?,
         };
@@ -125,10 +144,12 @@ impl Executor {
         let balance = journal.account(sender).info.balance;
         let unspent = wei(&gas_price, transaction.gas_limit - gas_used);
         journal.set_balance(sender, balance.overflowing_add(unspent).0);
+        let fee = wei(&tip, gas_used);
+        self.lane.unseen_fee = (!self.lane.journal.has_seen(&coinbase)).then_some(fee);
         let coinbase = self.lane.load(&coinbase)?;
         let journal = &mut self.lane.journal;
         let balance = journal.account(coinbase).info.balance;
-        journal.set_balance(coinbase, balance.overflowing_add(wei(&tip, gas_used)).0);
+        journal.set_balance(coinbase, balance.overflowing_add(fee).0);
         self.lane.log_final_burns();
         hook.catch_up(&self.lane);
         let mut outcome = self.outcome(&ended, gas_used, refund);
@@ -202,7 +223,6 @@ impl Executor {
         sender: AccountIndex,
     ) -> Result<(), StateError> {
         let lane = &mut self.lane;
-        lane.steps = 0;
         let context = &mut lane.transaction;
         context.origin = transaction.sender;
         context.gas_price = gas_price;
@@ -260,6 +280,20 @@ impl Executor {
         Ok(())
     }
 
+    /// The rule that denies what the transaction itself asks for, as far as that needs no state.
+    fn denied_from_outside(&self, transaction: &Transaction) -> Option<Rule> {
+        let permissions = &self.lane.environment.permissions;
+        if !permissions.delegations && !transaction.authorization_list.is_empty() {
+            return Some(Rule::Delegation);
+        }
+        let sends_value = !transaction.value.is_zero();
+        match &transaction.to {
+            Some(to) => self.lane.denied_call(to, false, sends_value),
+            None if !permissions.create => Some(Rule::Create),
+            None => (sends_value && self.lane.denies_value()).then_some(Rule::Value),
+        }
+    }
+
     fn call_from_outside<H: Hook>(
         &mut self,
         sender: AccountIndex,
@@ -272,6 +306,10 @@ impl Executor {
         let mut code_account = target;
         let mut delegated = false;
         if let Some(address) = self.lane.delegation(target)? {
+            if let Some(rule) = self.lane.denied_delegation(&address) {
+                self.output.clear();
+                return Ok(Ended::halt(self.lane.deny(rule, transaction.sender, 0)));
+            }
             // The target of the callee's delegation is warm (EIP-7702).
             code_account = self.lane.load(&address)?;
             self.lane.journal.warm(code_account);
@@ -300,7 +338,8 @@ impl Executor {
     pub fn system_call<H: Hook>(&mut self, to: H160, input: Bytes, hook: &mut H) -> Result<Outcome, ExecutionError> {
         let lane = &mut self.lane;
         lane.journal.begin();
-        lane.steps = 0;
+        // The block's own: no transaction's budget.
+        lane.begin(Budget::UNLIMITED);
         lane.state_gas.begin(0);
         lane.transaction = TransactionContext { origin: SYSTEM_ADDRESS, ..Default::default() };
         let target = lane.load(&to)?;
@@ -352,6 +391,7 @@ impl Executor {
             messages: std::mem::take(&mut journal.messages),
             diff: journal.finish(),
             steps: self.lane.steps,
+            denial: self.lane.denial,
         }
     }
 }

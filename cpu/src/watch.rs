@@ -9,7 +9,6 @@ use crate::lane::Lane;
 use crate::observer::{CallKind, Enter, Exit, Observer, Step, StepEnd};
 use crate::op::Trap;
 use crate::op::call::CallRequest;
-use crate::precompile::Precompile;
 use crate::stack::Stack;
 use isolane_spec::opcode::op;
 use isolane_spec::{H160, Outcome, Status, Transaction, U256, word};
@@ -117,7 +116,7 @@ impl<'o> Watcher<'o> {
             gas: request.gas,
             input,
             is_static: request.is_static,
-            precompile: !request.delegated && Precompile::at(request.code_address, lane.fork).is_some(),
+            precompile: !request.delegated && lane.precompile_at(request.code_address).is_some(),
         };
         self.entered(lane, &enter);
     }

@@ -9,6 +9,7 @@ use crate::adapter::Adapter;
 use crate::class::CLASSES;
 use crate::code_store::CodeStore;
 use crate::device::{Device, DeviceError};
+use crate::edition::{self, Edition};
 use crate::kernels::{Kernels, Times};
 use crate::lanes::{Host, LaneEnd, LaneStart, RunEnvironment, RunLimits, Seed};
 use crate::probe::SelfTestError;
@@ -16,12 +17,13 @@ use crate::report::{EndReport, escape_reason};
 use crate::services::Services;
 use crate::state_tables::StateTables;
 use crate::transition::{
-    self, Available, Ended, Final, FinalSlot, GAS_PER_BLOB, Kind, Overlay, Prepared, Reads, Start,
+    self, Available, Ended, Final, FinalSlot, GAS_PER_BLOB, Kind, Overlay, Prepared, Reads, Start, Unsupported,
 };
 use isolane_spec::lane::status_of;
+use isolane_spec::layout::escape;
 use isolane_spec::{
-    AccountDiff, Backend, Batch, Environment, ExecutionError, H160, KECCAK_EMPTY, Order, Outcome, StateView, Status,
-    Transaction,
+    AccountDiff, Backend, Batch, Environment, ExecutionError, H160, KECCAK_EMPTY, Order, Outcome, StateError,
+    StateView, Status, Transaction,
 };
 use rayon::prelude::*;
 use std::collections::BTreeMap;
@@ -207,16 +209,15 @@ impl Backend for Gpu {
             let mut jobs = Vec::new();
             for (place, course) in courses.iter_mut().enumerate() {
                 let Course { environment, state, available, work, .. } = course;
+                let unfit = edition::unfit(environment);
                 let prepared: Vec<Option<Box<Start>>> = work
                     .par_iter()
                     .map(|item| {
-                        if item.ran.is_some() || item.escaped.is_some() || environment.is_restricted() {
+                        if item.ran.is_some() || item.escaped.is_some() || unfit.is_some() {
                             return None;
                         }
-                        let start =
-                            transition::prepare(environment, &**state, item.transaction, *available, &*self.services);
-                        match start {
-                            Ok(Prepared::Run(start)) if start.gas <= MOST_GAS => Some(start),
+                        match self.prepare(environment, state, item.transaction, *available) {
+                            Some(Ok(Prepared::Run(start))) if start.gas <= MOST_GAS => Some(start),
                             _ => None,
                         }
                     })
@@ -251,8 +252,8 @@ impl Gpu {
                     environment: rules,
                     state: Arc::new(Overlay::new(rules.state.clone())),
                     available: Available {
-                        gas: rules.block.gas_limit,
-                        blob_gas: rules.rules.blob_schedule.max.saturating_mul(GAS_PER_BLOB),
+                        gas: rules.block.gas_limit.saturating_sub(rules.block.gas_used),
+                        blob_gas: blob_gas(rules).saturating_sub(rules.block.blob_gas_used),
                     },
                     work: std::collections::VecDeque::new(),
                     commits: Vec::new(),
@@ -309,24 +310,25 @@ impl Gpu {
                 || item.transaction.gas_limit > course.available.gas
                 || item.transaction.blob_versioned_hashes.len() as u64 * GAS_PER_BLOB > course.available.blob_gas;
             if !stale {
+                let finished = contained(|| transition::finish(&start, ended, &*course.state));
+                let Some(finished) = finished else {
+                    return Some(self.escape(course, item.transaction, "state".to_owned(), statistics));
+                };
                 statistics.device += 1;
-                return Some(transition::finish(&start, ended, &*course.state).map_err(ExecutionError::State));
+                return Some(finished.map_err(ExecutionError::State));
             }
             statistics.reruns += 1;
         }
         if let Some(reason) = item.escaped.take() {
             return Some(self.escape(course, item.transaction, reason, statistics));
         }
-        if course.environment.is_restricted() {
-            return Some(self.escape(course, item.transaction, "restricted environment".to_owned(), statistics));
+        if let Some(reason) = edition::unfit(course.environment) {
+            return Some(self.escape(course, item.transaction, reason.to_owned(), statistics));
         }
-        let prepared = transition::prepare(
-            course.environment,
-            &*course.state,
-            item.transaction,
-            course.available,
-            &*self.services,
-        );
+        // A defect of the state is the fallback's to report; it stays in its environment.
+        let Some(prepared) = self.prepare(course.environment, &course.state, item.transaction, course.available) else {
+            return Some(self.escape(course, item.transaction, "state".to_owned(), statistics));
+        };
         match prepared {
             Ok(Prepared::Run(start)) if start.gas > MOST_GAS => {
                 Some(self.escape(course, item.transaction, "gas".to_owned(), statistics))
@@ -336,12 +338,26 @@ impl Gpu {
                 statistics.host += 1;
                 Some(Ok(*outcome))
             }
-            Ok(Prepared::Unsupported(_)) => {
-                let reason = format!("{} rules", course.environment.rules.fork);
+            Ok(Prepared::Unsupported(reason)) => {
+                let reason = match reason {
+                    Unsupported::Fork(fork) => format!("{fork} rules"),
+                    Unsupported::Restricted => escape_reason(escape::RESTRICTED).to_owned(),
+                };
                 Some(self.escape(course, item.transaction, reason, statistics))
             }
             Err(error) => Some(Err(error.into())),
         }
+    }
+
+    /// Prepares a transaction; `None` where the state panics.
+    fn prepare(
+        &self,
+        environment: &Environment,
+        state: &Overlay,
+        transaction: &Transaction,
+        available: Available,
+    ) -> Option<Result<Prepared, StateError>> {
+        contained(|| transition::prepare(environment, state, transaction, available, &*self.services))
     }
 
     /// Executes a transaction on the fallback.
@@ -354,7 +370,11 @@ impl Gpu {
     ) -> Result<Outcome, ExecutionError> {
         statistics.fallback += 1;
         *statistics.reasons.entry(reason).or_default() += 1;
-        let environment = Environment { state: course.state.clone(), ..course.environment.clone() };
+        let mut environment = Environment { state: course.state.clone(), ..course.environment.clone() };
+        // What the transactions before it left of the block is left for it.
+        let block = &mut environment.block;
+        block.gas_used = block.gas_limit.saturating_sub(course.available.gas);
+        block.blob_gas_used = blob_gas(course.environment).saturating_sub(course.available.blob_gas);
         let batch = Batch { environments: vec![environment], transactions: vec![(0, transaction.clone())] };
         self.fallback
             .execute(&batch)
@@ -383,6 +403,7 @@ impl Gpu {
             };
             runs.push(RunEnvironment {
                 rules: course.environment.clone(),
+                edition: Edition::of(course.environment),
                 state: course.state.clone(),
                 key,
                 complete,
@@ -419,7 +440,8 @@ impl Gpu {
             let done = self.run_class(inner, tables, runs, class, &batch);
             let mut rest = Vec::new();
             for (&job, end) in todo.iter().zip(done) {
-                if matches!(end, LaneEnd::Escaped(_)) {
+                // A larger lane changes nothing about some reasons.
+                if matches!(end, LaneEnd::Escaped(reason) if ![escape::RESTRICTED, escape::LONG].contains(&reason)) {
                     rest.push(job);
                 }
                 ends[job] = Some(end);
@@ -501,10 +523,20 @@ impl Gpu {
     }
 }
 
+/// Blob gas of a whole block.
+fn blob_gas(environment: &Environment) -> u64 {
+    environment.rules.blob_schedule.max.saturating_mul(GAS_PER_BLOB)
+}
+
+/// What reads a state; `None` where that panics.
+fn contained<T>(work: impl FnOnce() -> T) -> Option<T> {
+    catch_unwind(AssertUnwindSafe(work)).ok()
+}
+
 /// Puts a state into the tables where it says what it holds. Returns whether all of it is there.
 fn send_ahead(environment: &Environment, key: u32, inner: &mut Inner, tables: &mut StateTables) -> bool {
     let Some(memory) = environment.state.memory() else { return false };
-    let fork = environment.rules.fork;
+    let edition = Edition::of(environment);
     let slots = memory.accounts.values().map(|account| account.storage.len()).sum();
     tables.reserve(memory.accounts.len(), slots);
     let eager = memory.codes.values().map(|code| code.len()).sum::<usize>() <= EAGER_CODE;
@@ -513,9 +545,9 @@ fn send_ahead(environment: &Environment, key: u32, inner: &mut Inner, tables: &m
             && account.info.code_hash != KECCAK_EMPTY
             && let Some(code) = memory.codes.get(&account.info.code_hash)
         {
-            inner.codes.add(account.info.code_hash, fork, code);
+            inner.codes.add(account.info.code_hash, edition, code);
         }
-        let code = inner.codes.find(&account.info.code_hash, fork);
+        let code = inner.codes.find(&account.info.code_hash, edition);
         tables.set_state_account(key, address, &account.info, Some(!account.storage.is_empty()), code);
         for (slot, value) in &account.storage {
             tables.set_slot(key, address, slot, value);
@@ -526,11 +558,11 @@ fn send_ahead(environment: &Environment, key: u32, inner: &mut Inner, tables: &m
 
 /// Brings the tables up to what an environment has committed.
 fn refresh(run: &mut RunEnvironment, course: &Course<'_>, inner: &mut Inner, tables: &mut StateTables) {
-    let fork = course.environment.rules.fork;
+    let edition = run.edition;
     for diff in &course.commits[run.seen..] {
         for change in diff {
             if let (Some(after), Some(code)) = (&change.after, &change.code) {
-                inner.codes.add(after.code_hash, fork, code);
+                inner.codes.add(after.code_hash, edition, code);
             }
             if change.storage_wiped || change.after.is_none() {
                 tables.wipe(run.key, &change.address);
@@ -540,7 +572,7 @@ fn refresh(run: &mut RunEnvironment, course: &Course<'_>, inner: &mut Inner, tab
             }
             match &change.after {
                 Some(after) => {
-                    let code = inner.codes.find(&after.code_hash, fork);
+                    let code = inner.codes.find(&after.code_hash, edition);
                     let has_storage = course.state.has_storage(&change.address).ok();
                     tables.set_state_account(run.key, &change.address, after, has_storage, code);
                 }

@@ -1,11 +1,11 @@
 //! Decoded code on the device: one instruction word a byte, so that the step kernel needs one load to know opcode, gas and
-//! stack bounds. Immediates lie as limbs in the words behind their PUSH. Cached by hash and fork.
+//! stack bounds. Immediates lie as limbs in the words behind their PUSH. Cached by hash and edition.
 
+use crate::edition::Edition;
 use crate::pack::{address_limbs, push_bytes};
-use isolane_spec::gas::SCHEDULES;
 use isolane_spec::layout::{self, NO_CODE, STREAM_PADDING, code};
 use isolane_spec::opcode::op;
-use isolane_spec::{Fork, H160, H256};
+use isolane_spec::{H160, H256};
 use std::collections::HashMap;
 
 /// Words at the start: the code of accounts without code stops at once.
@@ -16,7 +16,7 @@ const STOP: u32 = layout::queue::FRAME << 29;
 /// Decoded code, in the order of its arrival.
 pub(crate) struct CodeStore {
     words: Vec<u32>,
-    by_hash: HashMap<(H256, Fork), u32>,
+    by_hash: HashMap<(H256, Edition), u32>,
     /// Words that the device has.
     sent: usize,
 }
@@ -54,36 +54,35 @@ impl CodeStore {
     }
 
     /// The header of a code that is there already.
-    pub fn find(&self, hash: &H256, fork: Fork) -> Option<u32> {
-        self.by_hash.get(&(*hash, fork)).copied()
+    pub fn find(&self, hash: &H256, edition: Edition) -> Option<u32> {
+        self.by_hash.get(&(*hash, edition)).copied()
     }
 
     /// The header of a code.
-    pub fn add(&mut self, hash: H256, fork: Fork, bytes: &[u8]) -> u32 {
+    pub fn add(&mut self, hash: H256, edition: Edition, bytes: &[u8]) -> u32 {
         if bytes.is_empty() {
             return NO_CODE;
         }
-        if let Some(known) = self.find(&hash, fork) {
+        if let Some(known) = self.find(&hash, edition) {
             return known;
         }
-        let header = self.push(fork, bytes);
-        self.by_hash.insert((hash, fork), header);
+        let header = self.push(edition, bytes);
+        self.by_hash.insert((hash, edition), header);
         header
     }
 
     /// The header of a code that is not worth a place in the cache: initcode.
-    pub fn push(&mut self, fork: Fork, bytes: &[u8]) -> u32 {
+    pub fn push(&mut self, edition: Edition, bytes: &[u8]) -> u32 {
         if bytes.is_empty() {
             return NO_CODE;
         }
         let header = self.words.len();
         let stream = header + code::SIZE as usize;
-        let schedule = &SCHEDULES[fork as usize];
         self.words.resize(stream, 0);
         let mut bitmap = vec![0u32; bytes.len().div_ceil(32)];
         let mut pc = 0;
         while let Some(&byte) = bytes.get(pc) {
-            self.words.push(layout::instruction(byte, fork, schedule));
+            self.words.push(edition.instruction(byte));
             let mut next = pc + 1;
             if byte == op::JUMPDEST {
                 bitmap[pc / 32] |= 1 << (pc % 32);
@@ -129,12 +128,13 @@ fn delegation(code: &[u8]) -> Option<H160> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use isolane_spec::Fork;
 
     #[test]
     fn immediates_follow_their_push() {
         let mut store = CodeStore::new();
         let bytes = [op::PUSH5, 1, 2, 3, 4, 5, op::JUMPDEST, op::PUSH2, 0x5b];
-        let header = store.add(H256::repeat_byte(1), Fork::Prague, &bytes) as usize;
+        let header = store.add(H256::repeat_byte(1), Edition::fork(Fork::Prague), &bytes) as usize;
         let stream = store.words[header + code::STREAM as usize] as usize;
         assert_eq!(store.words[stream] & 0xff, u32::from(op::PUSH5));
         assert_eq!(store.words[stream + 1..stream + 3], [0x0203_0405, 1]);
@@ -143,15 +143,15 @@ mod tests {
         assert_eq!(store.words[stream + 8], 0x5b00);
         let map = store.words[header + code::BITMAP as usize] as usize;
         assert_eq!(store.words[map], 1 << 6);
-        assert_eq!(store.add(H256::repeat_byte(1), Fork::Prague, &bytes), header as u32);
-        assert_ne!(store.add(H256::repeat_byte(1), Fork::Osaka, &bytes), header as u32);
+        assert_eq!(store.add(H256::repeat_byte(1), Edition::fork(Fork::Prague), &bytes), header as u32);
+        assert_ne!(store.add(H256::repeat_byte(1), Edition::fork(Fork::Osaka), &bytes), header as u32);
     }
 
     #[test]
     fn designators_say_where_they_point() {
         let mut store = CodeStore::new();
         let bytes = [&[0xef, 0x01, 0x00][..], &[7; 20]].concat();
-        let header = store.push(Fork::Prague, &bytes) as usize;
+        let header = store.push(Edition::fork(Fork::Prague), &bytes) as usize;
         assert_eq!(store.words[header + code::DELEGATES as usize], 1);
         assert_eq!(store.words[header + code::DELEGATE as usize], 0x0707_0707);
     }

@@ -3,6 +3,7 @@
 use crate::class::LaneClass;
 use crate::code_store::CodeStore;
 use crate::device::DeviceError;
+use crate::edition::{self, Edition};
 use crate::kernels::{Kernels, Slot};
 use crate::pack::{address_limbs, hash_limbs, limbs, push_bytes};
 use crate::pool::Pool;
@@ -11,13 +12,15 @@ use crate::services::Services;
 use crate::state_tables::StateTables;
 use isolane_spec::gas::SCHEDULES;
 use isolane_spec::layout::{
-    self, NO_CODE, Params, UNKNOWN_CODE, account, account_flag, environment, escape, message, transaction,
+    NO_CODE, Params, UNKNOWN_CODE, account, account_flag, environment, escape, message, transaction,
 };
 use isolane_spec::{
     AccessListItem, AccountInfo, Bytes, Environment, Fork, GasSchedule, H160, H256, KECCAK_EMPTY, StateError,
     StateView, U256, word,
 };
 use rayon::prelude::*;
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 /// An account that a lane's journal starts with.
@@ -68,6 +71,8 @@ pub(crate) enum LaneEnd {
 /// An environment of a run.
 pub(crate) struct RunEnvironment {
     pub rules: Environment,
+    /// What its code is decoded to.
+    pub edition: Edition,
     /// Its state as lanes see it.
     pub state: Arc<dyn StateView>,
     /// The number of that state in the tables.
@@ -101,6 +106,11 @@ pub(crate) struct RunLimits {
 
 /// Rounds of the longest exchange.
 const MOST_ROUNDS: u32 = 32;
+/// Most instructions of a lane in a dispatch of the longest exchange.
+const MOST_STEPS: u32 = 16_384;
+/// Rounds without a report after which the last lanes of a batch are left to the reference, which is faster with few of them
+/// than a device.
+const PATIENCE: u32 = 4096;
 
 /// A lane at work: its job, and where its transaction is in the pool.
 #[derive(Clone, Copy)]
@@ -110,18 +120,18 @@ struct Busy {
     len: usize,
 }
 
-/// The fixed part of the pool: instruction words and gas schedules by fork, environments.
+/// The fixed part of the pool: instruction words by edition, gas schedules by fork, environments.
 fn fixed_words(environments: &[RunEnvironment], services: &dyn Services) -> (Vec<u32>, Vec<u32>) {
     // Place 0 is no message.
     let mut words = vec![0; 4];
-    let rows: Vec<u32> = Fork::ALL
-        .iter()
-        .map(|fork| {
+    let mut rows: HashMap<Edition, u32> = HashMap::new();
+    for run in environments {
+        rows.entry(run.edition).or_insert_with(|| {
             let at = words.len() as u32;
-            words.extend((0..=255).map(|byte| layout::instruction(byte, *fork, &SCHEDULES[*fork as usize])));
+            words.extend((0..=255).map(|byte| run.edition.instruction(byte)));
             at
-        })
-        .collect();
+        });
+    }
     let schedules: Vec<u32> = SCHEDULES
         .iter()
         .map(|schedule: &GasSchedule| {
@@ -149,9 +159,16 @@ fn fixed_words(environments: &[RunEnvironment], services: &dyn Services) -> (Vec
             set(environment::COMPLETE, &[u32::from(run.complete)]);
             set(environment::FORK, &[fork as u32]);
             set(environment::SCHEDULE, &[schedules[fork as usize]]);
-            set(environment::ROWS, &[rows[fork as usize]]);
+            set(environment::ROWS, &[rows[&run.edition]]);
             set(environment::PRECOMPILES, &[mask]);
             set(environment::P256, &[u32::from(services.is_precompile(number(0x100), fork))]);
+            let budget = &run.rules.budget;
+            set(environment::RESTRICTIONS, &[edition::restrictions(&run.rules)]);
+            set(environment::MOST_STEPS, &[edition::limit(budget.steps)]);
+            set(environment::MOST_MEMORY, &[edition::limit(budget.memory / 4)]);
+            set(environment::MOST_DEPTH, &[edition::depth_limit(&run.rules)]);
+            set(environment::MOST_CHANGES, &[edition::limit(budget.slots)]);
+            set(environment::MOST_LOG_BYTES, &[edition::limit(budget.log_bytes)]);
             set(environment::COINBASE, &limbs(&word::from_address(&block.coinbase)));
             set(environment::TIMESTAMP, &limbs(&block.timestamp.into()));
             set(environment::NUMBER, &limbs(&block.number.into()));
@@ -186,10 +203,10 @@ pub(crate) fn account_words(
 }
 
 /// Instruction words of a creation's first frame or of a code that runs.
-fn start_code(codes: &mut CodeStore, fork: Fork, (hash, bytes): &(Option<H256>, Bytes)) -> u32 {
+fn start_code(codes: &mut CodeStore, edition: Edition, (hash, bytes): &(Option<H256>, Bytes)) -> u32 {
     match hash {
-        Some(hash) => codes.add(*hash, fork, bytes),
-        None => codes.push(fork, bytes),
+        Some(hash) => codes.add(*hash, edition, bytes),
+        None => codes.push(edition, bytes),
     }
 }
 
@@ -218,7 +235,7 @@ impl Host<'_> {
         let mut next = 0;
         let mut working = 0u32;
         let mut replies: Vec<(u32, usize)> = Vec::new();
-        let mut rounds = limits.rounds;
+        let (mut rounds, mut quiet) = (limits.rounds, 0);
         loop {
             while next < jobs.len()
                 && let Some(lane) = free.pop()
@@ -246,7 +263,20 @@ impl Host<'_> {
             if exchange.count == 0 && exchange.active == 0 {
                 return Err(DeviceError::Lost(format!("{working} lanes never came to an end")));
             }
-            rounds = if exchange.count == 0 { (rounds * 2).min(MOST_ROUNDS) } else { rounds };
+            // Lanes that only execute get longer exchanges and longer dispatches; lanes that ask are answered soon.
+            if exchange.count == 0 {
+                quiet += rounds;
+                rounds = (rounds * 2).min(MOST_ROUNDS);
+                params.steps = (params.steps * 4).clamp(limits.steps, MOST_STEPS.max(limits.steps));
+            } else {
+                (quiet, rounds, params.steps) = (0, limits.rounds, limits.steps);
+            }
+            if quiet >= PATIENCE && next == jobs.len() && working <= lanes.div_ceil(16) {
+                for work in busy.iter().flatten() {
+                    ends[work.job] = Some(LaneEnd::Escaped(escape::LONG));
+                }
+                break;
+            }
             let mut at = 0;
             let mut precompiles = Vec::new();
             for _ in 0..exchange.count {
@@ -266,14 +296,15 @@ impl Host<'_> {
                         precompiles.push((lane, environment.rules.rules.fork, address, gas, input));
                         None
                     }
-                    need => match self.answer(environment, &need) {
-                        Ok(()) => {
+                    need => match catch_unwind(AssertUnwindSafe(|| self.answer(environment, &need))) {
+                        Ok(Ok(())) => {
                             let at = pool.put(&[message::RETRY]);
                             replies.push((at, 1));
                             pool.send(lane, at);
                             None
                         }
-                        Err(_) => Some(LaneEnd::State),
+                        // It could not answer, or has a defect, which stays in its environment.
+                        Ok(Err(_)) | Err(_) => Some(LaneEnd::State),
                     },
                 };
                 if let Some(end) = end {
@@ -328,7 +359,6 @@ impl Host<'_> {
 
     /// Puts what a lane lacks into the tables.
     fn answer(&mut self, run: &RunEnvironment, need: &LaneReport) -> Result<(), StateError> {
-        let fork = run.rules.rules.fork;
         match need {
             LaneReport::NeedsAccount(address) => {
                 let account = run.state.account(address)?;
@@ -345,7 +375,7 @@ impl Host<'_> {
             LaneReport::NeedsCode(address) => {
                 if let Some(info) = run.state.account(address)? {
                     let code = run.state.code(&info.code_hash)?;
-                    self.codes.add(info.code_hash, fork, &code);
+                    self.codes.add(info.code_hash, run.edition, &code);
                 }
                 let account = run.state.account(address)?;
                 self.add_account(run, address, account, 0);
@@ -371,8 +401,7 @@ impl Host<'_> {
         let code = if info.code_hash == KECCAK_EMPTY {
             NO_CODE
         } else {
-            let fork = run.rules.rules.fork;
-            self.codes.find(&info.code_hash, fork).unwrap_or(UNKNOWN_CODE)
+            self.codes.find(&info.code_hash, run.edition).unwrap_or(UNKNOWN_CODE)
         };
         // What was learnt about its storage stays true.
         let known = self.tables.account(run.key, address).map_or(0, |old| old[account::FLAGS as usize]);
@@ -383,11 +412,10 @@ impl Host<'_> {
     /// The message that starts a transaction. Places in it are relative to its start until [`relocate`] moves them.
     fn transaction_words(&mut self, environments: &[RunEnvironment], places: &[u32], job: &LaneStart) -> Vec<u32> {
         let run = &environments[job.environment];
-        let fork = run.rules.rules.fork;
         let mut words = vec![0; HEAD + transaction::SIZE as usize];
         words[0] = message::START;
         words[1] = HEAD as u32;
-        let code = start_code(self.codes, fork, &job.code);
+        let code = start_code(self.codes, run.edition, &job.code);
         let seeds_at = words.len();
         for seed in &job.seeds {
             let mut flags = if seed.exists { account_flag::EXISTS } else { account_flag::STORAGE_KNOWN };
@@ -404,9 +432,9 @@ impl Host<'_> {
                 flags |= known[account::FLAGS as usize] & (account_flag::STORAGE_KNOWN | account_flag::HAS_STORAGE);
             }
             let code = match &seed.code {
-                Some(bytes) => self.codes.add(seed.info.code_hash, fork, bytes),
+                Some(bytes) => self.codes.add(seed.info.code_hash, run.edition, bytes),
                 None if seed.info.code_hash == KECCAK_EMPTY => NO_CODE,
-                None => self.codes.find(&seed.info.code_hash, fork).unwrap_or(UNKNOWN_CODE),
+                None => self.codes.find(&seed.info.code_hash, run.edition).unwrap_or(UNKNOWN_CODE),
             };
             words.extend(account_words(&seed.address, &seed.info, flags, code));
         }

@@ -6,6 +6,7 @@ pub mod backend;
 pub mod class;
 mod code_store;
 pub mod device;
+mod edition;
 mod kernels;
 mod lanes;
 mod pack;

@@ -167,6 +167,8 @@ pub fn escape_reason(code: u32) -> &'static str {
         escape::CODE => "created code",
         escape::RETURN_DATA => "return data",
         escape::REPORT => "report",
+        escape::RESTRICTED => "limits and rules",
+        escape::LONG => "the last ones of a batch",
         _ => "defect",
     }
 }

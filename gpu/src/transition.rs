@@ -15,12 +15,13 @@ pub use overlay::Overlay;
 pub use reads::{Reads, conflicts};
 pub use validation::{GAS_PER_BLOB, IntrinsicGas, validate};
 
+use crate::edition;
 use crate::services::Services;
 use accounts::Accounts;
 use isolane_spec::gas::SCHEDULES;
 use isolane_spec::{
-    AccessListItem, AccountInfo, Bytes, Environment, Fork, H160, H256, Halt, KECCAK_EMPTY, Log, Outcome, Permissions,
-    StateError, StateView, Status, Transaction, U256,
+    AccessListItem, AccountInfo, Bytes, EXCHANGE_ADDRESS, Environment, Fork, H160, H256, Halt, KECCAK_EMPTY, Log,
+    Outcome, StateError, StateView, Status, Transaction, U256,
 };
 use sha3::{Digest, Keccak256};
 
@@ -49,8 +50,8 @@ pub enum Prepared {
 pub enum Unsupported {
     /// Amsterdam and what follows it: gas of two kinds, logs of transfers.
     Fork(Fork),
-    /// Permissions that are not the protocol's.
-    Permissions,
+    /// It asks for what its environment forbids, or what lanes do not decide.
+    Restricted,
 }
 
 /// What the outermost frame does.
@@ -195,13 +196,17 @@ pub struct FinalSlot {
     pub value: U256,
 }
 
-/// Whether this backend executes transactions of the environment at all. Budgets are the lane's matter.
-fn unsupported(environment: &Environment) -> Option<Unsupported> {
+/// Why a transaction is for another backend, as far as it can be told before it is prepared.
+fn unsupported(environment: &Environment, transaction: &Transaction, services: &dyn Services) -> Option<Unsupported> {
     let fork = environment.rules.fork;
     if fork >= Fork::Amsterdam {
         return Some(Unsupported::Fork(fork));
     }
-    (environment.permissions != Permissions::default()).then_some(Unsupported::Permissions)
+    if !environment.is_restricted() {
+        return None;
+    }
+    let is_precompile = transaction.to.is_some_and(|to| services.is_precompile(to, fork));
+    edition::asks_too_much(environment, transaction, is_precompile).then_some(Unsupported::Restricted)
 }
 
 /// Validates a transaction and does all that comes before its code: buys gas, sets delegations, moves the value. A
@@ -217,7 +222,7 @@ pub fn prepare(
     available: Available,
     services: &dyn Services,
 ) -> Result<Prepared, StateError> {
-    if let Some(reason) = unsupported(environment) {
+    if let Some(reason) = unsupported(environment, transaction, services) {
         return Ok(Prepared::Unsupported(reason));
     }
     let rejected = |reason| Ok(Prepared::Done(Box::new(Outcome::rejected(reason))));
@@ -261,6 +266,14 @@ pub fn prepare(
         }
     }
 
+    // Delegations have rules of their own.
+    if let Some(target) = target
+        && environment.is_restricted()
+        && accounts.delegation(target)?.is_some()
+    {
+        return Ok(Prepared::Unsupported(Unsupported::Restricted));
+    }
+
     let gas = transaction.gas_limit.saturating_sub(intrinsic.gas);
     let mut start = Start {
         kind: Kind::Call,
@@ -275,7 +288,7 @@ pub fn prepare(
         input: Bytes::new(),
         refund,
         seeds: Vec::new(),
-        access_list: if fork >= Fork::Berlin { transaction.access_list.clone() } else { Vec::new() },
+        access_list: warm_from_the_start(environment, transaction),
         blob_versioned_hashes: transaction.blob_versioned_hashes.clone(),
         intrinsic,
         terms: Terms { fork, gas_limit: transaction.gas_limit, gas_price, tip, coinbase: block.coinbase },
@@ -289,6 +302,16 @@ pub fn prepare(
         Some(ended) => Ok(Prepared::Done(Box::new(finish(&start, ended, state)?))),
         None => Ok(Prepared::Run(Box::new(start))),
     }
+}
+
+/// What is warm besides the accounts that were loaded: the access list, and the exchange, as if it were a precompile.
+fn warm_from_the_start(environment: &Environment, transaction: &Transaction) -> Vec<AccessListItem> {
+    if environment.rules.fork < Fork::Berlin {
+        return Vec::new();
+    }
+    let exchange =
+        environment.messaging.as_ref().map(|_| AccessListItem { address: EXCHANGE_ADDRESS, storage_keys: Vec::new() });
+    transaction.access_list.iter().cloned().chain(exchange).collect()
 }
 
 /// Starts the outermost call. Returns how it ended where it runs no code.

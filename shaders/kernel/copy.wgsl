@@ -49,6 +49,11 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
         source.len = reg(R_MEMORY_LEN);
     }
     if is_log && !is_stuck() {
+        let logged = reg(R_LOG_BYTES) + len;
+        set_reg(R_LOG_BYTES, logged);
+        if logged > environment(E_MOST_LOG_BYTES) {
+            escape(ESCAPE_RESTRICTED);
+        }
         let cursor = reg(R_LOG_CURSOR);
         let size = 7u + 8u * topics + (len + 3u) / 4u;
         if size > params.logs_limit || cursor > params.logs_limit - size {
@@ -73,5 +78,6 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
         write_bytes(area, to, len, source, first_byte, is_mcopy && to > first_byte);
         sp -= taken;
     }
+    leave_to_reference();
     conclude();
 }

@@ -109,6 +109,9 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     let current = reg(R_MEMORY_LEN);
     let end = memory_charge(0u, reaches, current);
     find_accounts();
+    if (calls | creates) != 0u || destructs {
+        watch();
+    }
     if !is_stuck() {
         if calls != 0u {
             call();
@@ -173,6 +176,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     if delivers {
         replace(0u, delivered);
     }
+    leave_to_reference();
     conclude();
 }
 
@@ -239,6 +243,31 @@ fn find_accounts() {
         delegated = true;
         let at = there + C_DELEGATE;
         searched = Address(vec4<u32>(codes[at], codes[at + 1u], codes[at + 2u], codes[at + 3u]), codes[at + 4u]);
+    }
+}
+
+// Whether the environment's rules may forbid the call, the creation or the destruction.
+fn watch() {
+    let rules = environment(E_RESTRICTIONS);
+    if rules == 0u {
+        return;
+    }
+    let precompiled = calls != 0u && !delegated && is_precompile(address);
+    var met = 0u;
+    if destructs || !word_is_zero(amount) {
+        met |= RESTRICT_VALUE;
+    }
+    if calls != 0u {
+        met |= select(RESTRICT_CALLS, RESTRICT_PRECOMPILES, precompiled);
+        if delegated {
+            met |= RESTRICT_DELEGATIONS;
+        }
+        if address_eq(address, Address(vec4<u32>(EXCHANGE_LOW, EXCHANGE_HIGH, 0u, 0u), 0u)) {
+            met |= RESTRICT_EXCHANGE;
+        }
+    }
+    if (rules & met) != 0u || (!destructs && reg(R_DEPTH) >= environment(E_MOST_DEPTH)) {
+        escape(ESCAPE_RESTRICTED);
     }
 }
 

@@ -39,6 +39,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
             stack_store(sp - 1u, result);
         }
     }
+    leave_to_reference();
     conclude();
 }
 

@@ -111,9 +111,11 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     // The top lies one slot below the stack pointer; below the frame's first slot it means nothing.
     top = stack_load(max(sp, 1u) - 1u);
     var steps = 0u;
+    let allowed = environment(E_MOST_STEPS) - reg(R_STEPS);
+    let most_steps = min(params.steps, allowed);
     var queue = QUEUE_STEP;
     var op = 0u;
-    while steps < params.steps {
+    while steps < most_steps {
         let instruction = stream_word(pc);
         steps += 1u;
         op = instruction & 0xffu;
@@ -132,6 +134,10 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
         }
         if queue == QUEUE_UNDEFINED {
             halted = HALT_UNDEFINED_OPCODE;
+        }
+        if instruction >> 28u == DENIED >> 28u {
+            escape(ESCAPE_RESTRICTED);
+            break;
         }
         if halted != 0u {
             break;
@@ -205,6 +211,9 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     next_queue = queue;
     next_op = op;
     if queue == QUEUE_STEP {
+        if steps == allowed {
+            escape(ESCAPE_RESTRICTED);
+        }
         // More steps to do, in the next round; the program counter stands where it goes on.
         next_op = DO_START;
     }

@@ -35,8 +35,10 @@ fn memory_charge(offset: u32, len: u32, current: u32) -> u32 {
         return current;
     }
     charge(memory_cost(end >> 5u) - memory_cost(current >> 5u));
-    if halted == 0u && reg(R_MEMORY) + (end >> 2u) > params.memory_limit {
-        escape(ESCAPE_MEMORY);
+    let words_ = reg(R_MEMORY) + (end >> 2u);
+    let allowed = environment(E_MOST_MEMORY);
+    if halted == 0u && words_ > min(params.memory_limit, allowed) {
+        escape(select(ESCAPE_MEMORY, ESCAPE_RESTRICTED, words_ > allowed));
     }
     return end;
 }

@@ -24,6 +24,13 @@ fn is_stuck() -> bool {
     return (halted | needed | escaped) != 0u;
 }
 
+// Which rule or limit of a restricted environment an opcode meets first is for the reference to say.
+fn leave_to_reference() {
+    if halted != 0u && halted != HALT_INVALID_OPCODE && environment(E_RESTRICTIONS) != 0u {
+        escape(ESCAPE_RESTRICTED);
+    }
+}
+
 fn halt(status: u32) {
     if !is_stuck() {
         halted = status;

@@ -40,6 +40,12 @@ fn op_sstore() {
     if is_stuck() {
         return;
     }
+    // What a frame changed that is undone counts too.
+    let changes = reg(R_CHANGES) + select(1u, 0u, word_eq(current, second));
+    set_reg(R_CHANGES, changes);
+    if changes > environment(E_MOST_CHANGES) {
+        escape(ESCAPE_RESTRICTED);
+    }
     slot_warm(slot);
     set_reg(R_REFUND, reg(R_REFUND) + schedule(G_SSTORE_REFUND + case_));
     slot_set(slot, second);

@@ -6,6 +6,7 @@ use crate::outcome::Outcome;
 use crate::state::StateError;
 use crate::transaction::Transaction;
 use std::fmt;
+use std::sync::Arc;
 
 /// Many environments and their transactions.
 #[derive(Clone, Default)]
@@ -69,4 +70,14 @@ pub trait Backend: Sync {
     fn name(&self) -> &'static str;
     /// Executes all transactions; results in input order. An error in one environment never changes another's.
     fn execute(&self, batch: &Batch) -> Vec<Result<Outcome, ExecutionError>>;
+}
+
+impl<B: Backend + Send + ?Sized> Backend for Arc<B> {
+    fn name(&self) -> &'static str {
+        (**self).name()
+    }
+
+    fn execute(&self, batch: &Batch) -> Vec<Result<Outcome, ExecutionError>> {
+        (**self).execute(batch)
+    }
 }

@@ -2,6 +2,8 @@
 
 use crate::fork::Fork;
 use crate::message::Messaging;
+use crate::permission::Permissions;
+use crate::rules::Rules;
 use crate::state::StateView;
 use crate::{H160, H256, U256};
 use std::sync::Arc;
@@ -32,26 +34,6 @@ impl BlobSchedule {
     }
 }
 
-/// What the EVM's rules depend on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rules {
-    /// The fork.
-    pub fork: Fork,
-    /// EIP-155 chain id.
-    pub chain_id: u64,
-    /// Blob parameters; unused before Cancun.
-    pub blob_schedule: BlobSchedule,
-}
-
-impl Rules {
-    /// The rules of a fork with mainnet's blob parameters.
-    #[must_use]
-    pub fn new(fork: Fork, chain_id: u64) -> Self {
-        let unused = BlobSchedule { target: 0, max: 0, base_fee_update_fraction: 1 };
-        Self { fork, chain_id, blob_schedule: BlobSchedule::of(fork).unwrap_or(unused) }
-    }
-}
-
 /// The block that a transaction runs in, as the EVM sees it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BlockContext {
@@ -73,6 +55,10 @@ pub struct BlockContext {
     pub blob_base_fee: U256,
     /// SLOTNUM (EIP-7843, Amsterdam).
     pub slot_number: u64,
+    /// Gas that transactions of the block used before those of the batch.
+    pub gas_used: u64,
+    /// Their blob gas (EIP-4844).
+    pub blob_gas_used: u64,
 }
 
 /// The price of blob gas, in wei (EIP-4844 `fake_exponential` with a minimum of 1).
@@ -98,48 +84,59 @@ pub fn blob_base_fee(excess_blob_gas: u64, update_fraction: u64) -> U256 {
     sum / denominator
 }
 
-/// What an environment may do. The default allows everything.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Permissions {
-    /// One bit per opcode: set = denied.
-    pub denied_opcodes: [u64; 4],
-    /// One bit per precompile address below 64: set = denied.
-    pub denied_precompiles: u64,
-    /// Whether contracts may be created.
-    pub create: bool,
-    /// Whether logs may be emitted.
-    pub logs: bool,
-    /// Accounts that may send transactions; `None` = all.
-    pub senders: Option<Vec<H160>>,
-    /// Accounts that may be called; `None` = all.
-    pub callees: Option<Vec<H160>>,
-}
-
-impl Default for Permissions {
-    fn default() -> Self {
-        Self { denied_opcodes: [0; 4], denied_precompiles: 0, create: true, logs: true, senders: None, callees: None }
-    }
-}
-
 /// Counted limits per transaction. Wall clock never decides a result. The default limits nothing that the protocol
 /// does not limit.
+///
+/// What exceeds one ends the whole transaction, so that no contract can catch it and go on. What frames that were undone
+/// used counts: it was used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Budget {
+    /// The gas limit of a transaction: one that asks for more is rejected.
+    pub gas: u64,
     /// EVM instructions.
     pub steps: u64,
-    /// Bytes of memory of one frame.
+    /// Bytes of memory of all frames that run at the same time.
     pub memory: u64,
     /// Nested calls.
     pub call_depth: u32,
-    /// Storage slots written.
+    /// Storage slots written: each that SSTORE gives another value once.
     pub slots: u64,
-    /// Bytes of log data.
+    /// Bytes of log data. Not of the logs that the protocol emits itself (EIP-7708).
     pub log_bytes: u64,
+    /// Messages sent.
+    pub messages: u64,
+}
+
+impl Budget {
+    /// What the protocol limits, and nothing else.
+    pub const UNLIMITED: Self = Self {
+        gas: u64::MAX,
+        steps: u64::MAX,
+        memory: u64::MAX,
+        call_depth: 1024,
+        slots: u64::MAX,
+        log_bytes: u64::MAX,
+        messages: u64::MAX,
+    };
+
+    /// The lower of both limits, each.
+    #[must_use]
+    pub fn min(self, other: Self) -> Self {
+        Self {
+            gas: self.gas.min(other.gas),
+            steps: self.steps.min(other.steps),
+            memory: self.memory.min(other.memory),
+            call_depth: self.call_depth.min(other.call_depth),
+            slots: self.slots.min(other.slots),
+            log_bytes: self.log_bytes.min(other.log_bytes),
+            messages: self.messages.min(other.messages),
+        }
+    }
 }
 
 impl Default for Budget {
     fn default() -> Self {
-        Self { steps: u64::MAX, memory: u64::MAX, call_depth: 1024, slots: u64::MAX, log_bytes: u64::MAX }
+        Self::UNLIMITED
     }
 }
 
@@ -190,11 +187,14 @@ impl Environment {
         }
     }
 
-    /// Whether any permission or budget differs from the protocol's, or messages add to it: such outcomes never pass
-    /// for a faithful replay.
+    /// Whether any opcode, precompile, permission or budget differs from the protocol's, or messages add to it: such
+    /// outcomes never pass for a faithful replay.
     #[must_use]
     pub fn is_restricted(&self) -> bool {
-        self.permissions != Permissions::default() || self.budget != Budget::default() || self.messaging.is_some()
+        self.rules.is_custom()
+            || self.permissions != Permissions::default()
+            || self.budget != Budget::default()
+            || self.messaging.is_some()
     }
 }
 

@@ -144,13 +144,31 @@ pub const HALTS: [Halt; 16] = [
     Halt::InitcodeTooLarge,
     Halt::PrecompileFailure,
     Halt::CallRefused,
-    Halt::BudgetExceeded(BudgetKind::Steps),
-    Halt::Denied(Rule::Opcode),
+    Halt::BudgetExceeded { kind: BudgetKind::Steps, at: 0 },
+    Halt::Denied { rule: Rule::Opcode, pc: 0 },
 ];
 
-const BUDGETS: [BudgetKind; 5] =
-    [BudgetKind::Steps, BudgetKind::Memory, BudgetKind::CallDepth, BudgetKind::Slots, BudgetKind::LogBytes];
-const RULES: [Rule; 6] = [Rule::Opcode, Rule::Precompile, Rule::Create, Rule::Callee, Rule::Sender, Rule::Logs];
+const BUDGETS: [BudgetKind; 6] = [
+    BudgetKind::Steps,
+    BudgetKind::Memory,
+    BudgetKind::CallDepth,
+    BudgetKind::Slots,
+    BudgetKind::LogBytes,
+    BudgetKind::Messages,
+];
+const RULES: [Rule; 11] = [
+    Rule::Opcode,
+    Rule::Precompile,
+    Rule::Create,
+    Rule::Callee,
+    Rule::Sender,
+    Rule::Logs,
+    Rule::Call,
+    Rule::Value,
+    Rule::Delegation,
+    Rule::Message,
+    Rule::State,
+];
 
 /// The code of a halt, from 1 on.
 #[must_use]
@@ -170,8 +188,8 @@ pub const fn halt_code(halt: Halt) -> u32 {
         Halt::InitcodeTooLarge => 12,
         Halt::PrecompileFailure => 13,
         Halt::CallRefused => 14,
-        Halt::BudgetExceeded(_) => 15,
-        Halt::Denied(_) => 16,
+        Halt::BudgetExceeded { .. } => 15,
+        Halt::Denied { .. } => 16,
     }
 }
 
@@ -184,8 +202,8 @@ pub const fn status_word(status: &Status) -> Option<u32> {
         Status::Rejected(_) => None,
         Status::Halt(halt) => {
             let detail = match halt {
-                Halt::BudgetExceeded(kind) => *kind as u32,
-                Halt::Denied(rule) => *rule as u32,
+                Halt::BudgetExceeded { kind, .. } => *kind as u32,
+                Halt::Denied { rule, .. } => *rule as u32,
                 _ => 0,
             };
             Some(HALT | halt_code(*halt) << 8 | detail << 16)
@@ -193,7 +211,30 @@ pub const fn status_word(status: &Status) -> Option<u32> {
     }
 }
 
-/// The status of a word; `None` for [`RUNNING`] and for words that no status has.
+/// Where a lane was cut: the `at` of a budget or the `pc` of a permission, which a status word has no room for; 0 of any
+/// other status.
+#[must_use]
+pub const fn place_of(status: &Status) -> u64 {
+    match status {
+        Status::Halt(Halt::BudgetExceeded { at, .. }) => *at,
+        Status::Halt(Halt::Denied { pc, .. }) => *pc as u64,
+        _ => 0,
+    }
+}
+
+/// The status of a word, with the place of [`place_of`]; `None` for [`RUNNING`] and for what no status has.
+#[must_use]
+pub fn status_at(word: u32, place: u64) -> Option<Status> {
+    match status_of(word)? {
+        Status::Halt(Halt::BudgetExceeded { kind, .. }) => Some(Status::Halt(Halt::BudgetExceeded { kind, at: place })),
+        Status::Halt(Halt::Denied { rule, .. }) => {
+            Some(Status::Halt(Halt::Denied { rule, pc: u32::try_from(place).ok()? }))
+        }
+        status => (place == 0).then_some(status),
+    }
+}
+
+/// The status of a word, places left at 0; `None` for [`RUNNING`] and for words that no status has.
 #[must_use]
 pub fn status_of(word: u32) -> Option<Status> {
     let [kind, code, detail, rest] = word.to_le_bytes();
@@ -201,8 +242,8 @@ pub fn status_of(word: u32) -> Option<Status> {
         SUCCESS => Status::Success,
         REVERT => Status::Revert,
         HALT => Status::Halt(match *HALTS.get(usize::from(code).checked_sub(1)?)? {
-            Halt::BudgetExceeded(_) => Halt::BudgetExceeded(*BUDGETS.get(usize::from(detail))?),
-            Halt::Denied(_) => Halt::Denied(*RULES.get(usize::from(detail))?),
+            Halt::BudgetExceeded { at, .. } => Halt::BudgetExceeded { kind: *BUDGETS.get(usize::from(detail))?, at },
+            Halt::Denied { pc, .. } => Halt::Denied { rule: *RULES.get(usize::from(detail))?, pc },
             halt => halt,
         }),
         _ => return None,
@@ -219,18 +260,33 @@ mod tests {
         for (i, halt) in HALTS.into_iter().enumerate() {
             assert_eq!(halt_code(halt), i as u32 + 1, "{halt:?}");
         }
-        let details = BUDGETS.map(Halt::BudgetExceeded).into_iter().chain(RULES.map(Halt::Denied));
+        let budgets = BUDGETS.map(|kind| Halt::BudgetExceeded { kind, at: 0 });
+        let details = budgets.into_iter().chain(RULES.map(|rule| Halt::Denied { rule, pc: 0 }));
         let halts = HALTS.into_iter().chain(details).map(Status::Halt);
         for status in halts.chain([Status::Success, Status::Revert]) {
             let word = status_word(&status).expect("a lane can end so");
-            assert_eq!(status_of(word), Some(status));
+            assert_eq!(status_of(word), Some(status.clone()));
+            assert_eq!(status_at(word, place_of(&status)), Some(status));
         }
+    }
+
+    #[test]
+    fn places_round_trip() {
+        let cut = Status::Halt(Halt::BudgetExceeded { kind: BudgetKind::Slots, at: 1 << 40 });
+        let denied = Status::Halt(Halt::Denied { rule: Rule::State, pc: u32::MAX });
+        for status in [cut, denied] {
+            let word = status_word(&status).expect("a lane can end so");
+            assert_eq!(status_at(word, place_of(&status)), Some(status.clone()));
+            assert_ne!(status_at(word, 3), Some(status));
+        }
+        assert_eq!(status_at(SUCCESS, 1), None);
+        assert_eq!(status_at(HALT | 16 << 8, 1 << 32), None);
     }
 
     #[test]
     fn other_words_have_no_status() {
         for word in
-            [RUNNING, 4, SUCCESS | 1 << 8, HALT, HALT | 17 << 8, HALT | 1 << 8 | 1 << 16, HALT | 15 << 8 | 5 << 16]
+            [RUNNING, 4, SUCCESS | 1 << 8, HALT, HALT | 17 << 8, HALT | 1 << 8 | 1 << 16, HALT | 15 << 8 | 6 << 16]
         {
             assert_eq!(status_of(word), None, "{word:#x}");
         }

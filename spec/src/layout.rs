@@ -7,7 +7,9 @@
 
 use crate::fork::Fork;
 use crate::gas::GasSchedule;
+use crate::message::EXCHANGE_ADDRESS;
 use crate::opcode::{BY_BYTE, Family, op};
+use primitive_types::H160;
 
 mod numbers;
 mod params;
@@ -90,6 +92,10 @@ layout! {
         LOGS: 1,
         /// Words of the code area in use.
         CODE_CURSOR: 1,
+        /// Times that SSTORE changed a slot, undone or not.
+        CHANGES: 1,
+        /// Bytes of log data, undone or not.
+        LOG_BYTES: 1,
         /// Bytes of return data.
         RETURN_LEN: 1,
         /// How the frame ends: a status word.
@@ -234,6 +240,18 @@ layout! {
         PRECOMPILES: 1,
         /// Not zero where P256VERIFY is at 0x100.
         P256: 1,
+        /// Bits of [`super::restriction`].
+        RESTRICTIONS: 1,
+        /// Most instructions of a transaction.
+        MOST_STEPS: 1,
+        /// Most words of memory of all its frames.
+        MOST_MEMORY: 1,
+        /// Frames below one that may not call or create.
+        MOST_DEPTH: 1,
+        /// Most changes of slots.
+        MOST_CHANGES: 1,
+        /// Most bytes of log data.
+        MOST_LOG_BYTES: 1,
         /// COINBASE.
         COINBASE: 8,
         /// TIMESTAMP.
@@ -415,6 +433,7 @@ pub const NUMBERS: &[(&str, &[(&str, u32)])] = &[
     escape::NUMBERS,
     account_flag::NUMBERS,
     frame_flag::NUMBERS,
+    restriction::NUMBERS,
     undo_kind::NUMBERS,
     source::NUMBERS,
     message::NUMBERS,
@@ -427,10 +446,23 @@ pub const CONSTANTS: &[(&str, u32)] = &[
     ("UNKNOWN_CODE", UNKNOWN_CODE),
     ("LANE_CODE", LANE_CODE),
     ("TRANSIENT", TRANSIENT),
+    ("DENIED", DENIED),
+    ("EXCHANGE_LOW", address_limb(&EXCHANGE_ADDRESS, 0)),
+    ("EXCHANGE_HIGH", address_limb(&EXCHANGE_ADDRESS, 1)),
     ("STREAM_PADDING", STREAM_PADDING as u32),
     ("FRAME_FIRST", register::PC),
     ("FRAME_SIZE", register::SIZE - register::PC),
 ];
+
+/// A limb of an address, the least significant counted as 0.
+const fn address_limb(address: &H160, limb: usize) -> u32 {
+    let end = 20 - 4 * limb;
+    u32::from_be_bytes([address.0[end - 4], address.0[end - 3], address.0[end - 2], address.0[end - 1]])
+}
+
+/// What an instruction word has above its byte where the environment's permissions deny the opcode: no fork has an undefined
+/// opcode that leaves an item more than it takes.
+pub const DENIED: u32 = queue::UNDEFINED << 29 | 1 << 28;
 
 /// Words that a nested call saves.
 pub const FRAME_SIZE: u32 = register::SIZE - register::PC;

@@ -9,7 +9,10 @@ pub mod layout;
 pub mod message;
 pub mod opcode;
 pub mod outcome;
+pub mod permission;
+pub mod precompile;
 pub mod reads;
+pub mod rules;
 pub mod state;
 pub mod transaction;
 pub mod wgsl;
@@ -17,16 +20,21 @@ pub mod word;
 
 pub use batch::{Backend, Batch, ExecutionError};
 pub use bytes::Bytes;
-pub use environment::{BlobSchedule, BlockContext, Budget, Environment, Order, Permissions, Rules, blob_base_fee};
+pub use environment::{BlobSchedule, BlockContext, Budget, Environment, Order, blob_base_fee};
 pub use fork::{Fork, UnsupportedFork};
 pub use gas::GasSchedule;
 pub use message::{
     Answer, AnswerStatus, Delivery, EXCHANGE_ADDRESS, EnvironmentId, Failure, Kind, Message, MessagePolicy, Messaging,
     Peers, Query, Reader, Receipt, ReceiptStatus,
 };
-pub use opcode::Opcode;
-pub use outcome::{AccountDiff, AccountInfo, BudgetKind, Halt, KECCAK_EMPTY, Log, Outcome, Rule, SlotDiff, Status};
+pub use opcode::{Opcode, OpcodeSet};
+pub use outcome::{
+    AccountDiff, AccountInfo, BudgetKind, Denial, Halt, KECCAK_EMPTY, Log, Outcome, Rule, SlotDiff, Status,
+};
+pub use permission::{AddressRule, Level, Permissions};
+pub use precompile::{Precompile, PrecompileSet};
 pub use primitive_types::{H160, H256, U256};
 pub use reads::{AccountRead, Reads, SlotRead};
+pub use rules::{ExtraPrecompiles, Rules};
 pub use state::{MemoryAccount, MemoryState, StateError, StateView};
 pub use transaction::{AccessListItem, Authorization, InvalidTransaction, Transaction, TransactionType};

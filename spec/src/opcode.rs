@@ -248,6 +248,12 @@ pub const BY_BYTE: [Option<Opcode>; 256] = {
 };
 
 impl Opcode {
+    /// The row of that name, in any case and fork.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        OPCODES.iter().find(|row| row.name.eq_ignore_ascii_case(name)).copied()
+    }
+
     /// The row of a byte in a fork; `None` where the fork does not define it.
     #[must_use]
     pub fn of(byte: u8, fork: Fork) -> Option<Self> {
@@ -287,6 +293,46 @@ pub const fn takes_immediate(byte: u8, immediate: u8) -> bool {
     }
 }
 
+/// A set of opcodes: 256 bits, one a byte, the same on every backend.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct OpcodeSet([u64; 4]);
+
+impl OpcodeSet {
+    /// No opcode.
+    pub const EMPTY: Self = Self([0; 4]);
+
+    /// The set with one more.
+    #[must_use]
+    pub const fn with(mut self, byte: u8) -> Self {
+        self.0[byte as usize / 64] |= 1 << (byte % 64);
+        self
+    }
+
+    /// Whether it is in the set.
+    #[must_use]
+    pub const fn contains(&self, byte: u8) -> bool {
+        self.0[byte as usize / 64] >> (byte % 64) & 1 == 1
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::EMPTY
+    }
+
+    /// The bits; the lowest of the first word is STOP.
+    #[must_use]
+    pub const fn bits(&self) -> [u64; 4] {
+        self.0
+    }
+}
+
+impl FromIterator<u8> for OpcodeSet {
+    fn from_iter<I: IntoIterator<Item = u8>>(bytes: I) -> Self {
+        bytes.into_iter().fold(Self::EMPTY, Self::with)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -296,6 +342,17 @@ mod tests {
         for pair in OPCODES.windows(2) {
             assert!(pair[0].byte < pair[1].byte, "{} and {}", pair[0].name, pair[1].name);
         }
+    }
+
+    #[test]
+    fn sets_hold_what_was_put_in() {
+        for row in OPCODES {
+            assert_eq!(Opcode::named(&row.name.to_lowercase()), Some(*row));
+            let alone: OpcodeSet = [row.byte].into_iter().collect();
+            assert_eq!((0..=255).filter(|byte| alone.contains(*byte)).collect::<Vec<u8>>(), [row.byte]);
+        }
+        assert!(OpcodeSet::EMPTY.is_empty());
+        assert_eq!(OpcodeSet::EMPTY.with(0).with(255).bits(), [1, 0, 0, 1 << 63]);
     }
 
     #[test]

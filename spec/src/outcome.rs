@@ -70,10 +70,20 @@ pub enum Halt {
     /// A create whose sender's nonce is 2^64 - 1 (EIP-2681), or a nested call with too little balance or too deep: only
     /// ever the end of a nested frame.
     CallRefused,
-    /// A budget of the environment ran out (see [`crate::environment::Budget`]).
-    BudgetExceeded(BudgetKind),
-    /// A permission of the environment forbade the operation.
-    Denied(Rule),
+    /// A budget of the environment ran out (see [`crate::environment::Budget`]): the end of the whole transaction.
+    BudgetExceeded {
+        /// Which one.
+        kind: BudgetKind,
+        /// How many instructions the transaction had begun by then.
+        at: u64,
+    },
+    /// A permission of the environment forbade the operation (see [`crate::permission::Permissions`]).
+    Denied {
+        /// Which one.
+        rule: Rule,
+        /// Where in the code the operation is; 0 where the transaction itself asked for it.
+        pc: u32,
+    },
 }
 
 /// Which budget ran out.
@@ -82,7 +92,7 @@ pub enum Halt {
 pub enum BudgetKind {
     /// Executed instructions.
     Steps,
-    /// Memory bytes of one frame.
+    /// Memory bytes of all running frames.
     Memory,
     /// Nested calls.
     CallDepth,
@@ -90,6 +100,8 @@ pub enum BudgetKind {
     Slots,
     /// Bytes of log data.
     LogBytes,
+    /// Messages sent.
+    Messages,
 }
 
 /// Which permission forbade the operation.
@@ -108,6 +120,27 @@ pub enum Rule {
     Sender,
     /// Logs are denied.
     Logs,
+    /// Calls between accounts are denied.
+    Call,
+    /// A denied transfer of value.
+    Value,
+    /// Delegations (EIP-7702) are denied.
+    Delegation,
+    /// Messages are denied.
+    Message,
+    /// Changes of state are denied.
+    State,
+}
+
+/// The first operation of a transaction that a permission forbade, which may have been in a frame whose caller went on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Denial {
+    /// The permission.
+    pub rule: Rule,
+    /// The account that the operation was done for: whose frame it was, or the sender.
+    pub address: H160,
+    /// Where in the code of the frame the operation is; 0 where the transaction itself asked for it.
+    pub pc: u32,
 }
 
 impl fmt::Display for Halt {
@@ -127,8 +160,8 @@ impl fmt::Display for Halt {
             Self::InitcodeTooLarge => "initcode too large",
             Self::PrecompileFailure => "precompile failure",
             Self::CallRefused => "call refused",
-            Self::BudgetExceeded(kind) => return write!(f, "budget exceeded: {kind:?}"),
-            Self::Denied(rule) => return write!(f, "denied: {rule:?}"),
+            Self::BudgetExceeded { kind, at } => return write!(f, "budget exceeded: {kind:?} at step {at}"),
+            Self::Denied { rule, pc } => return write!(f, "denied: {rule:?} at pc {pc}"),
         };
         f.write_str(text)
     }
@@ -231,6 +264,8 @@ pub struct Outcome {
     pub diff: Vec<AccountDiff>,
     /// EVM instructions executed, all frames counted.
     pub steps: u64,
+    /// The first operation that a permission forbade.
+    pub denial: Option<Denial>,
 }
 
 impl Outcome {
@@ -249,6 +284,7 @@ impl Outcome {
             messages: Vec::new(),
             diff: Vec::new(),
             steps: 0,
+            denial: None,
         }
     }
 }

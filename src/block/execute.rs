@@ -10,7 +10,7 @@ use super::requests::{
 use super::{BlockInput, BlockResult, MissingPredeploy, StateRoots, dao};
 use crate::convert::from_address;
 use crate::trie::{transactions_root, withdrawals_root};
-use isolane_cpu::{Available, Machine, Observer};
+use isolane_cpu::{Available, Machine, Observer, Sequence};
 use isolane_gpu::transition::Overlay;
 use isolane_spec::{
     AccountDiff, Backend, Batch, Bytes, Environment, ExecutionError, Fork, H160, InvalidTransaction, KECCAK_EMPTY,
@@ -235,6 +235,8 @@ impl Execution<'_, '_, '_, '_> {
             logs_bloom: Bloom::default(),
         };
         let mut executed = self.executed(block);
+        let transactions: Vec<_> = block.transactions.iter().map(|signed| &signed.transaction).collect();
+        let mut sequence = Sequence::new(&transactions, block.parallel_transactions);
         let (mut paid_gas, mut regular_gas, mut state_gas) = (0u64, 0u64, 0u64);
         for (index, signed) in block.transactions.iter().enumerate() {
             let transaction = &signed.transaction;
@@ -248,11 +250,16 @@ impl Execution<'_, '_, '_, '_> {
                 let reason = InvalidTransaction::BlockGasLimitExceeded { available: state_gas_left, got: most };
                 return Err(BlockError::Transaction { index, reason });
             }
+            let watched = self.observer.is_some();
             let observer = self.observer.as_mut().and_then(|observer| observer.transaction(index));
             let outcome = match (executed.as_mut().and_then(Iterator::next), observer) {
                 (Some(outcome), _) => outcome,
                 (None, Some(observer)) => self.machine.transact_observed(transaction, available, observer),
-                (None, None) => self.machine.transact(transaction, available),
+                (None, None) if watched => self.machine.transact(transaction, available),
+                (None, None) => match sequence.next(self.machine, available) {
+                    Some(outcome) => outcome,
+                    None => break,
+                },
             };
             let outcome = outcome.map_err(failed(At::Transaction(index)))?;
             if let Status::Rejected(reason) = outcome.status {

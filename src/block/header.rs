@@ -316,5 +316,6 @@ pub fn block_context(header: &Header, rules: &Rules) -> BlockContext {
             .excess_blob_gas
             .map_or_else(U256::zero, |excess| blob_base_fee(excess, rules.blob_schedule.base_fee_update_fraction)),
         slot_number: header.slot_number.unwrap_or_default(),
+        ..BlockContext::default()
     }
 }

@@ -57,6 +57,8 @@ pub struct BlockInput<'a> {
     pub missing_ommers: usize,
     /// Its withdrawals, from Shanghai on.
     pub withdrawals: Option<&'a [Withdrawal]>,
+    /// Whether transactions are executed ahead of their turn, in parallel, where that pays. The results are the same.
+    pub parallel_transactions: bool,
     /// Whether the DAO's balances move before its transactions (EIP-779).
     pub dao_fork: bool,
     /// The contract whose logs are deposit requests (EIP-6110).
@@ -77,6 +79,7 @@ impl<'a> BlockInput<'a> {
             ommers: &[],
             missing_ommers: 0,
             withdrawals: None,
+            parallel_transactions: false,
             dao_fork: rules.fork == Fork::Dao && chain.dao_block() == Some(header.number),
             deposit_contract: chain.deposit_contract,
             reward: block_reward(rules.fork),

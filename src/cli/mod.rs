@@ -6,6 +6,7 @@ mod error;
 mod extras;
 mod fetch;
 mod replay;
+mod run;
 mod test;
 mod trace;
 
@@ -22,6 +23,7 @@ Examples:
   isolane replay blocks/ --out receipts.jsonl write the receipts
   isolane test fixtures/                      run the official conformance fixtures under a folder
   isolane diff                                compare all backends with each other
+  isolane run manifest.toml --html report.html  run environments that exchange messages
   isolane fetch --rpc URL --blocks 17M:+10 --out blocks
   isolane completions bash > /etc/bash_completion.d/isolane
 
@@ -40,6 +42,8 @@ struct Cli {
 enum Command {
     /// Re-execute blocks and verify every result against headers, receipts and states.
     Replay(replay::Arguments),
+    /// Run isolated environments in epochs, as a manifest describes them.
+    Run(run::Arguments),
     /// Record blocks of a node as packs, to replay them.
     Fetch(fetch::Arguments),
     /// Run the official conformance fixtures: state, blockchain, transaction, RLP and trie tests.
@@ -80,6 +84,7 @@ pub fn run(arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> 
     };
     let result = match cli.command {
         Command::Replay(arguments) => replay::run(&arguments),
+        Command::Run(arguments) => run::run(&arguments),
         Command::Fetch(arguments) => fetch::run(&arguments),
         Command::Test(arguments) => test::run(&arguments),
         Command::Diff(arguments) => diff::run(&arguments),

@@ -4,10 +4,10 @@ use super::trace::TraceArgs;
 use super::{CliError, Exit};
 use crate::conformance::SharedBackend;
 use crate::gpu::BackendArgs;
-use crate::replay::{Inputs, Options};
+use crate::replay::{Inputs, Options, ParallelTransactions};
 use crate::report::{InputReport, Summary};
 use crate::{replay, report};
-use clap::Args;
+use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::{IsTerminal as _, Write};
 use std::path::{Path, PathBuf};
@@ -24,6 +24,18 @@ Examples:
 
 Packs are evm-block-replay/1 or evm-tx-replay/1 (JSON, usually .json.zst). A witness file beside them, named
 <chain id>-<number>.witness.json.zst, is used for the block of that number: its state root is then verified.";
+
+/// Whether the transactions of one block are executed in parallel.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum ParallelChoice {
+    /// Where there are fewer packs than threads.
+    #[default]
+    Auto,
+    /// In every block in which it promises to pay.
+    On,
+    /// Never.
+    Off,
+}
 
 /// `isolane replay`.
 #[derive(Debug, Args)]
@@ -49,6 +61,9 @@ pub struct Arguments {
     verbose: bool,
     #[command(flatten)]
     backend: BackendArgs,
+    /// Whether to execute the transactions of one block in parallel; the results are the same.
+    #[arg(long, value_enum, default_value_t, value_name = "WHEN")]
+    parallel_transactions: ParallelChoice,
     /// The schedule of a chain that is not built in (JSON: a genesis file or its `config` object).
     #[arg(long, value_name = "FILE")]
     chain_config: Option<PathBuf>,
@@ -68,6 +83,11 @@ pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
         keep_receipts: arguments.out.is_some(),
         chain,
         backend: gpu.clone().map(|gpu| SharedBackend(gpu)),
+        parallel_transactions: match arguments.parallel_transactions {
+            ParallelChoice::Auto => ParallelTransactions::Auto,
+            ParallelChoice::On => ParallelTransactions::On,
+            ParallelChoice::Off => ParallelTransactions::Off,
+        },
         tracing: tracing.clone(),
     };
     let out = arguments.out.as_deref().map(Output::create).transpose()?;

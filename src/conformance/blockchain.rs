@@ -1,7 +1,6 @@
 //! Blockchain tests: blocks arrive in the fixture's order and are decoded, validated and executed on the state of their
 //! parent, whichever branch that is on.
 
-use super::machine::with_machine;
 use super::runner::Place;
 use super::state::{compare_receipt, compare_states};
 use super::{Differences, Verdict, is_expected};
@@ -19,6 +18,7 @@ use crate::load::transaction::recover_into;
 use crate::trace::Tracing;
 use crate::trie::state_root;
 use alloy_consensus::Header;
+use isolane_cpu::with_machine;
 use isolane_spec::{AccountDiff, Environment, H256, InvalidTransaction, MemoryState, Rules, U256};
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -7,7 +7,6 @@ mod basic;
 mod batch;
 mod blockchain;
 mod list;
-mod machine;
 mod runner;
 mod state;
 pub mod summary;

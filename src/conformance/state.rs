@@ -1,7 +1,6 @@
 //! State tests.
 
 use super::batch::Pending;
-use super::machine::with_machine;
 use super::runner::Place;
 use super::{Difference, Differences, Verdict, is_expected};
 use crate::block::{
@@ -16,6 +15,7 @@ use crate::trace::Tracing;
 use crate::trie::state_root;
 use alloy_eips::eip7702::{self, SignedAuthorization};
 use alloy_primitives::BloomInput;
+use isolane_cpu::with_machine;
 use isolane_cpu::{Available, Machine};
 use isolane_spec::{
     Authorization, Bytes, Environment, ExecutionError, Fork, H160, H256, Log, MemoryAccount, MemoryState, Outcome,

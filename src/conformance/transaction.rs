@@ -1,6 +1,5 @@
 //! Transaction tests: bytes to a transaction, its signature, and the rules that need no state.
 
-use super::machine::with_machine;
 use super::runner::Place;
 use super::{Differences, Verdict, is_expected};
 use crate::block::{GAS_PER_BLOB, transaction_exception_names};
@@ -9,6 +8,7 @@ use crate::load::fixtures::transaction_test::{TransactionTest, TransactionTestRe
 use crate::load::json::JsonError;
 use crate::load::transaction::{RlpError, RlpProblem, TransactionDecodeError, decode_transaction};
 use isolane_cpu::Available;
+use isolane_cpu::with_machine;
 use isolane_spec::{
     AccountInfo, BlockContext, Bytes, Environment, Fork, H256, InvalidTransaction, MemoryState, Rules, Status,
     Transaction, TransactionType, U256,

@@ -52,6 +52,7 @@ pub fn same(left: &Outcome, right: &Outcome, exactness: Exactness) -> bool {
         messages,
         diff,
         steps: _,
+        denial,
     } = left;
     same_status(status, &right.status, exactness)
         && *gas_used == right.gas_used
@@ -62,6 +63,7 @@ pub fn same(left: &Outcome, right: &Outcome, exactness: Exactness) -> bool {
         && *created == right.created
         && *logs == right.logs
         && *messages == right.messages
+        && *denial == right.denial
         && *diff == right.diff
 }
 
@@ -142,6 +144,7 @@ pub fn differences(left: &Outcome, right: &Outcome, exactness: Exactness) -> Vec
     found.check("created", &left.created, &right.created);
     logs(&mut found, &left.logs, &right.logs);
     found.check("messages", &left.messages, &right.messages);
+    found.check("denial", &left.denial, &right.denial);
     diffs(&mut found, &left.diff, &right.diff);
     if exactness == Exactness::Everything {
         found.check("steps", &left.steps, &right.steps);
@@ -236,7 +239,7 @@ fn info(found: &mut Found, path: &str, left: &Option<AccountInfo>, right: &Optio
 #[cfg(test)]
 mod tests {
     use super::*;
-    use isolane_spec::{Bytes, InvalidTransaction, Message, SlotDiff, U256};
+    use isolane_spec::{Bytes, Denial, InvalidTransaction, Message, Rule, SlotDiff, U256};
 
     fn outcome() -> Outcome {
         let slot = |key: u64| SlotDiff { key: key.into(), before: U256::zero(), after: U256::one() };
@@ -256,7 +259,7 @@ mod tests {
     #[test]
     fn every_field_is_compared() {
         type Change = (&'static str, fn(&mut Outcome));
-        let changes: [Change; 14] = [
+        let changes: [Change; 15] = [
             ("status", |o| o.status = Status::Revert),
             ("gas_used", |o| o.gas_used += 1),
             ("gas_refunded", |o| o.gas_refunded += 1),
@@ -266,6 +269,7 @@ mod tests {
             ("created", |o| o.created = Some(H160::zero())),
             ("logs[0].data.len", |o| o.logs[0].data = Bytes::new()),
             ("messages", |o| o.messages.push(Message::default())),
+            ("denial", |o| o.denial = Some(Denial { rule: Rule::Create, address: H160::zero(), pc: 7 })),
             ("diff[0x0101010101010101010101010101010101010101].after.nonce", |o| {
                 o.diff[0].after = Some(AccountInfo { nonce: 2, ..AccountInfo::default() });
             }),

@@ -88,8 +88,8 @@ impl Observer for Features {
 fn halt_number(halt: isolane_spec::Halt) -> u16 {
     use isolane_spec::Halt as H;
     match halt {
-        H::BudgetExceeded(_) => 30,
-        H::Denied(_) => 31,
+        H::BudgetExceeded { .. } => 30,
+        H::Denied { .. } => 31,
         H::OutOfGas => 1,
         H::StackUnderflow => 2,
         H::StackOverflow => 3,

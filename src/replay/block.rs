@@ -19,7 +19,7 @@ use crate::trie::{StateTrie, WitnessState};
 use alloy_consensus::Header;
 use alloy_eips::eip4895::Withdrawal;
 use alloy_primitives::B256;
-use isolane_cpu::Machine;
+use isolane_cpu::with_machine;
 use isolane_spec::{Environment, Fork, H160, H256, MemoryState, Rules, StateView, U256};
 use rayon::prelude::*;
 use std::sync::Arc;
@@ -244,6 +244,7 @@ pub fn replay(
     }
     let mut input = BlockInput::new(&context_header, &signed, chain, &rules);
     input.ommers = &ommers;
+    input.parallel_transactions = shared.parallel_transactions;
     input.missing_ommers = usize::try_from(pack.ommers_missing).unwrap_or(usize::MAX);
     input.withdrawals = withdrawals.as_deref();
     // A complete pre-state is made for the execution specs, which reward by the fork alone.
@@ -254,18 +255,18 @@ pub fn replay(
         input.missing_predeploy = MissingPredeploy::Skip;
     }
     let context = block_context(&header, &rules);
-    let mut machine = Machine::new(Environment::new(file, rules, context, Arc::clone(&base.view)));
+    let environment = Environment::new(file, rules, context, Arc::clone(&base.view));
     let mut tries = if rules.fork < Fork::Byzantium { base.trie()? } else { None };
     let roots = tries.as_mut().map(|tries| tries as &mut dyn StateRoots);
-    let result = match (&shared.options.tracing, &shared.options.backend) {
+    let result = with_machine(environment, |machine| match (&shared.options.tracing, &shared.options.backend) {
         (Some(tracing), _) => {
             let hashes = signed.iter().map(|signed| signed.hash).collect();
             let mut trace = tracing.block(file, machine.environment(), hashes);
-            execute_block_observed(&mut machine, &input, roots, &mut trace)
+            execute_block_observed(machine, &input, roots, &mut trace)
         }
-        (None, Some(backend)) => execute_block_on(&mut machine, &input, roots, &*backend.0),
-        (None, None) => execute_block_with_roots(&mut machine, &input, roots),
-    };
+        (None, Some(backend)) => execute_block_on(machine, &input, roots, &*backend.0),
+        (None, None) => execute_block_with_roots(machine, &input, roots),
+    });
     times.execute = start.elapsed();
 
     let mut report = InputReport {

@@ -30,6 +30,18 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
+/// Whether the transactions of one block are executed in parallel. The results are the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ParallelTransactions {
+    /// Where there are fewer packs than threads.
+    #[default]
+    Auto,
+    /// In every block in which it promises to pay.
+    On,
+    /// Never.
+    Off,
+}
+
 /// How to replay.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
@@ -41,6 +53,8 @@ pub struct Options {
     pub chain: Option<ChainSpec>,
     /// What executes the transactions, if it is not the reference.
     pub backend: Option<SharedBackend>,
+    /// Whether the transactions of one block are executed in parallel.
+    pub parallel_transactions: ParallelTransactions,
     /// Where the traces of the transactions go, if they are traced.
     pub tracing: Option<Arc<Tracing>>,
 }
@@ -52,6 +66,8 @@ struct Shared<'a> {
     codes: CodeCache,
     /// Whether one pack's senders are to be recovered by several threads: there are fewer packs than threads.
     parallel_senders: bool,
+    /// Whether one block's transactions are to be executed by several threads.
+    parallel_transactions: bool,
 }
 
 /// Reports wait here until those before them are out.
@@ -85,8 +101,18 @@ pub fn replay(
     let start = Instant::now();
     let pool = rayon::ThreadPoolBuilder::new().num_threads(options.threads).build()?;
     let threads = pool.current_num_threads();
-    let shared =
-        Shared { inputs, options, codes: CodeCache::default(), parallel_senders: inputs.packs.len() < threads };
+    let few = inputs.packs.len() < threads;
+    let shared = Shared {
+        inputs,
+        options,
+        codes: CodeCache::default(),
+        parallel_senders: few,
+        parallel_transactions: match options.parallel_transactions {
+            ParallelTransactions::Auto => few,
+            ParallelTransactions::On => true,
+            ParallelTransactions::Off => false,
+        },
+    };
     let next = AtomicUsize::new(0);
     let out = Mutex::new(InOrder { next: 0, waiting: BTreeMap::new(), summary: Summary::default(), sink });
     let work = || {

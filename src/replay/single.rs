@@ -182,7 +182,7 @@ fn same_halt(expected: Option<&str>, status: &Status) -> bool {
             Halt::InitcodeTooLarge => name == "CreateInitCodeSizeLimit",
             Halt::PrecompileFailure => matches!(name, "PrecompileError" | "PrecompileErrorWithContext"),
             Halt::CallRefused => matches!(name, "CallTooDeep" | "OutOfFunds" | "NonceOverflow"),
-            Halt::BudgetExceeded(_) | Halt::Denied(_) => false,
+            Halt::BudgetExceeded { .. } | Halt::Denied { .. } => false,
         },
     }
 }

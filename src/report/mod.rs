@@ -1,6 +1,7 @@
 //! What a replay found: one report an input, and their sum.
 
 mod json;
+pub mod run;
 mod table;
 
 pub use json::{block_line, receipts_lines, summary_line};

@@ -7,8 +7,8 @@ mod recorded;
 mod states;
 mod toy;
 
-use isolane::cpu::precompile::{Precompile, PrecompileError};
-use isolane::spec::{Authorization, Fork, H160, Halt};
+use isolane::cpu::precompile::{PrecompileError, Run as _};
+use isolane::spec::{Authorization, Fork, H160, Halt, Precompile};
 use isolane_gpu::services::Services;
 use isolane_gpu::transition::recover_authority;
 use std::path::{Path, PathBuf};

@@ -11,8 +11,8 @@ use isolane_spec::gas::{
     EXCHANGE_SEND_BYTE, EXCHANGE_TRANSFER,
 };
 use isolane_spec::{
-    AnswerStatus, Bytes, Delivery, EXCHANGE_ADDRESS, EnvironmentId, H160, H256, Halt, Kind, Message, Messaging, Order,
-    Query, StateError, U256, word,
+    AnswerStatus, BudgetKind, Bytes, Delivery, EXCHANGE_ADDRESS, EnvironmentId, H160, H256, Halt, Kind, Message,
+    Messaging, Order, Query, StateError, U256, word,
 };
 
 /// Who is behind the running call, where it came from outside the environment.
@@ -177,6 +177,10 @@ impl Function<'_> {
         if call.timeout < earliest {
             return Err(revert(IExchange::TimeoutPassed { timeout: call.timeout, earliest }));
         }
+        if self.lane.used.messages >= self.lane.limits.messages {
+            let at = self.lane.steps;
+            return Err(Stop::Halt(Halt::BudgetExceeded { kind: BudgetKind::Messages, at }));
+        }
         let asset = self.asset(call.asset);
         let value = u256(call.value);
         self.lock(&asset, &value)?;
@@ -203,6 +207,7 @@ impl Function<'_> {
             data,
         };
         let id = super::id(&message, &self.messaging.manifest);
+        self.lane.used.messages += 1;
         self.lane.journal.messages.push(message);
         Ok(id.0.to_vec())
     }

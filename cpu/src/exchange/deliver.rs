@@ -9,7 +9,7 @@ use crate::lane::TransactionContext;
 use crate::op::call::CallRequest;
 use isolane_spec::{
     Answer, AnswerStatus, Bytes, Delivery, EXCHANGE_ADDRESS, ExecutionError, Fork, H160, Halt, Kind, Message,
-    Messaging, Outcome, Query, StateError, U256,
+    Messaging, Outcome, Query, Rule, StateError, U256,
 };
 
 impl Executor {
@@ -129,6 +129,10 @@ impl Executor {
             }
         }
         let value = if native { message.value } else { U256::zero() };
+        if let Some(rule) = self.denied_delivery(&message.to, !message.value.is_zero())? {
+            let halt = self.lane.deny(rule, message.to, 0);
+            return Ok(Ended::new(End::Halt(halt), message.gas));
+        }
         let mut request = self.request_from_exchange(message.to, message.gas)?;
         request.payer = exchange;
         request.value = value;
@@ -139,9 +143,22 @@ impl Executor {
     /// What the opcodes show of a call that no transaction made.
     fn begin_outside_call(&mut self) {
         let lane = &mut self.lane;
-        lane.steps = 0;
+        lane.begin(lane.transaction_limits());
         lane.state_gas.begin(0);
         lane.transaction = TransactionContext { origin: EXCHANGE_ADDRESS, ..TransactionContext::default() };
+    }
+
+    /// The rule that denies a call from the exchange.
+    fn denied_delivery(&mut self, to: &H160, sends_value: bool) -> Result<Option<Rule>, StateError> {
+        if !self.lane.environment.permissions.messages {
+            return Ok(Some(Rule::Message));
+        }
+        if let Some(rule) = self.lane.denied_call(to, false, sends_value) {
+            return Ok(Some(rule));
+        }
+        let account = self.lane.load(to)?;
+        let delegation = self.lane.delegation(account)?;
+        Ok(delegation.and_then(|target| self.lane.denied_delegation(&target)))
     }
 
     /// A call from the exchange, through the callee's delegation if it has one (EIP-7702).
@@ -192,6 +209,9 @@ impl Executor {
 
     fn try_answer(&mut self, query: &Query) -> Result<Answer, StateError> {
         self.begin_outside_call();
+        if self.denied_delivery(&query.to, false)?.is_some() {
+            return Ok(Answer { status: AnswerStatus::Denied, gas_used: 0, output: Bytes::new() });
+        }
         let mut request = self.request_from_exchange(query.to, query.gas)?;
         request.is_static = true;
         let ended = self.call(request, query.data.clone(), &mut ())?;

@@ -4,6 +4,7 @@ use super::{Trap, charge, length};
 use crate::frame::Frame;
 use crate::journal::AccountIndex;
 use crate::lane::Lane;
+use crate::restriction::denied;
 use isolane_spec::opcode::op;
 use isolane_spec::{Fork, H160, Halt, U256, word};
 
@@ -75,6 +76,9 @@ pub(crate) fn prepare(
     if sends_value && on_callee && frame.is_static {
         return Err(Halt::StaticViolation.into());
     }
+    if let Some(rule) = lane.denied_call(&code_address, true, sends_value) {
+        return Err(denied(rule).into());
+    }
 
     // Memory: both ranges at once, charged now and grown at the very end.
     let (input_len, output_len) = (length(&ranges[1])?, length(&ranges[3])?);
@@ -102,6 +106,9 @@ pub(crate) fn prepare(
     let mut code_account = callee;
     let mut delegated = None;
     if let Some(target) = lane.delegation(callee)? {
+        if let Some(rule) = lane.denied_delegation(&target) {
+            return Err(denied(rule).into());
+        }
         let located = lane.locate(&target);
         let cold = located.cold && target != code_address;
         charge(&mut rest, u64::from(schedule.call + if cold { schedule.cold_account } else { 0 }))?;

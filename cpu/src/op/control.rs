@@ -3,7 +3,8 @@
 use super::{Trap, charge, length};
 use crate::frame::Frame;
 use crate::lane::Lane;
-use isolane_spec::{Fork, Halt, U256, word};
+use crate::restriction::denied;
+use isolane_spec::{Fork, Halt, Rule, U256, word};
 
 /// The output of a frame, as a place in its memory.
 pub(crate) fn output(frame: &mut Frame, [offset, size]: [&U256; 2], gas: u64) -> Result<(usize, usize, u64), Trap> {
@@ -28,6 +29,9 @@ pub(crate) fn selfdestruct(lane: &mut Lane, frame: &mut Frame, beneficiary: &U25
     }
     let target = lane.load_located(&beneficiary, &located)?;
     let balance = lane.journal.account(frame.account).info.balance;
+    if !balance.is_zero() && lane.denies_value() {
+        return Err(denied(Rule::Value).into());
+    }
     let brings_value = lane.fork < Fork::SpuriousDragon || !balance.is_zero();
     let is_paid_for = schedule.self_destruct_new_account > 0 || lane.state_gas.account > 0;
     if is_paid_for && brings_value && lane.journal.is_new(target) {

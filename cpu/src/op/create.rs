@@ -3,8 +3,9 @@
 use super::{Trap, charge, length};
 use crate::frame::Frame;
 use crate::lane::Lane;
+use crate::restriction::denied;
 use isolane_spec::opcode::op;
-use isolane_spec::{Fork, Halt, U256, word};
+use isolane_spec::{Fork, Halt, Rule, U256, word};
 
 /// A creation that the creator has paid for.
 #[derive(Clone, Copy, Debug, Default)]
@@ -30,6 +31,9 @@ pub(crate) fn prepare(
     }
     let schedule = lane.schedule;
     let [value, offset, size, salt] = words;
+    if !value.is_zero() && lane.denies_value() {
+        return Err(denied(Rule::Value).into());
+    }
     let length = length(size)?;
     if length > u64::from(schedule.max_initcode_size) {
         return Err(Halt::InitcodeTooLarge.into());

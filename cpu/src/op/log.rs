@@ -3,8 +3,9 @@
 use super::{Trap, charge, length};
 use crate::frame::Frame;
 use crate::lane::Lane;
+use crate::restriction::exceeded;
 use crate::stack::Stack;
-use isolane_spec::{Bytes, Halt, Log, word};
+use isolane_spec::{BudgetKind, Bytes, Halt, Log, word};
 
 /// Records a log with `topics` topics; returns the gas that is left.
 #[inline(always)]
@@ -21,6 +22,16 @@ pub(crate) fn log(
     let length = length(&size)?;
     let mut rest = gas;
     charge(&mut rest, length * u64::from(lane.schedule.log_byte))?;
+    // Checked first, since memory grows: a body that fails changes nothing.
+    let end = if length == 0 { 0 } else { word::to_u64_saturating(&offset).saturating_add(length) };
+    if end > frame.memory.len() as u64 {
+        frame.memory.check(end, rest)?;
+    }
+    let log_bytes = lane.used.log_bytes.saturating_add(length);
+    if log_bytes > lane.limits.log_bytes {
+        return Err(exceeded(BudgetKind::LogBytes).into());
+    }
+    lane.used.log_bytes = log_bytes;
     let offset = frame.memory.require(&offset, length, &mut rest)?;
     let data = Bytes::copy_from_slice(frame.memory.slice(offset, length as usize));
     lane.journal.logs.push(Log { address: frame.address, topics: topics.to_vec(), data });

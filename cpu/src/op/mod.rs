@@ -15,8 +15,9 @@ pub(crate) mod log;
 pub(crate) mod memory;
 pub(crate) mod storage;
 
-use crate::memory::OutOfGas;
-use isolane_spec::{Halt, StateError, U256, word};
+use crate::memory::{MemoryError, OutOfGas};
+use crate::restriction::exceeded;
+use isolane_spec::{BudgetKind, Halt, StateError, U256, word};
 
 /// Why a body did not finish.
 #[derive(Debug)]
@@ -30,6 +31,15 @@ pub(crate) enum Trap {
 impl From<OutOfGas> for Trap {
     fn from(_: OutOfGas) -> Self {
         Self::Halt(Halt::OutOfGas)
+    }
+}
+
+impl From<MemoryError> for Trap {
+    fn from(error: MemoryError) -> Self {
+        Self::Halt(match error {
+            MemoryError::OutOfGas => Halt::OutOfGas,
+            MemoryError::Budget => exceeded(BudgetKind::Memory),
+        })
     }
 }
 

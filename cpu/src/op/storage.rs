@@ -4,8 +4,9 @@ use super::{Trap, charge};
 use crate::frame::Frame;
 use crate::journal::{AccountIndex, SlotIndex};
 use crate::lane::Lane;
+use crate::restriction::exceeded;
 use isolane_spec::gas::{SSTORE_ADDED, SSTORE_ADDED_DELETED, sstore_case};
-use isolane_spec::{Fork, Halt, U256};
+use isolane_spec::{BudgetKind, Fork, Halt, U256};
 
 /// The index of a slot, charged for if it is cold (EIP-2929) but not yet made warm.
 #[inline(always)]
@@ -50,10 +51,19 @@ pub(crate) fn sstore(lane: &mut Lane, frame: &mut Frame, [key, value]: [&U256; 2
     let slot = access(lane, frame.account, key, cold_cost, &mut gas)?;
     let case = sstore_case(lane.journal.slot_original(slot), lane.journal.slot_value(slot), value);
     charge(&mut gas, u64::from(schedule.sstore[case]))?;
+    // Counted once a slot, when its value first changes.
+    let counts = value != lane.journal.slot_value(slot) && !lane.journal.slot_is_written(slot);
+    if counts && lane.used.slots >= lane.limits.slots {
+        return Err(exceeded(BudgetKind::Slots).into());
+    }
     if case == SSTORE_ADDED {
         lane.state_gas.charge(&mut frame.state_gas, lane.state_gas.slot, &mut gas)?;
     } else if case == SSTORE_ADDED_DELETED {
         lane.state_gas.credit(&mut frame.state_gas, lane.state_gas.slot);
+    }
+    if counts {
+        lane.used.slots += 1;
+        lane.journal.mark_written(slot);
     }
     lane.journal.warm_slot(slot);
     lane.journal.refund += i64::from(schedule.sstore_refund[case]);

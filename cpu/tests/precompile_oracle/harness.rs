@@ -3,7 +3,7 @@
 use ark_ec::short_weierstrass::{Affine, SWCurveConfig};
 use ark_ec::{AffineRepr, CurveGroup};
 use ark_ff::{AdditiveGroup, Field, PrimeField, UniformRand};
-use isolane_cpu::precompile::{Precompile, PrecompileError};
+use isolane_cpu::precompile::{Precompile, PrecompileError, Run};
 use isolane_spec::Fork;
 use revm_precompile::{PrecompileSpecId, Precompiles};
 

@@ -10,8 +10,8 @@ use ark_ec::short_weierstrass::Affine;
 use ark_ec::{AffineRepr, CurveGroup};
 use ark_ff::UniformRand;
 use harness::{FORKS, Random, Tally, encode, field_bytes, point};
-use isolane_cpu::precompile::Precompile;
 use isolane_spec::H160;
+use isolane_spec::Precompile;
 use revm_precompile::Precompiles;
 
 #[test]

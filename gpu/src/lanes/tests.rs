@@ -58,7 +58,8 @@ fn run(jobs: &[LaneStart]) -> Option<Vec<LaneEnd>> {
     let block = BlockContext { number: 7, gas_limit: 30_000_000, ..BlockContext::default() };
     let state = Arc::new(state);
     let rules = Environment::new("test", Rules::new(Fork::Prague, 1), block, state.clone());
-    let environments = [RunEnvironment { rules, state, key: 0, complete: false, seen: 0 }];
+    let environments =
+        [RunEnvironment { edition: Edition::of(&rules), rules, state, key: 0, complete: false, seen: 0 }];
     let (mut codes, mut tables) = (CodeStore::new(), StateTables::new());
     let mut host = Host { kernels: &mut kernels, codes: &mut codes, tables: &mut tables, services: &NoServices };
     let limits = RunLimits { lanes: 64, steps: 256, rounds: 4, outbox_words: 1 << 20 };

@@ -166,5 +166,6 @@ pub fn finish(start: &Start, ended: Ended, state: &dyn StateView) -> Result<Outc
         diff: ledger.diff(terms.fork),
         messages: Vec::new(),
         steps: ended.steps,
+        denial: None,
     })
 }

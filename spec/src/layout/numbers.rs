@@ -120,6 +120,10 @@ numbers! {
         FORK = 11,
         /// A place outside of the lane's memory: a defect.
         OUT_OF_LANE = 12,
+        /// A limit or a rule of its environment: the reference decides.
+        RESTRICTED = 13,
+        /// The last lanes of a batch that go on and on.
+        LONG = 14,
     }
 }
 
@@ -150,6 +154,24 @@ numbers! {
         STATIC = 1,
         /// Its output becomes code.
         CREATES = 2,
+    }
+}
+
+numbers! {
+    /// What a lane watches for in a restricted environment.
+    restriction "RESTRICT_" {
+        /// Anything at all.
+        ANY = 1,
+        /// Value that is sent.
+        VALUE = 2,
+        /// Calls of accounts.
+        CALLS = 4,
+        /// Calls of precompiles.
+        PRECOMPILES = 8,
+        /// Calls through a delegation (EIP-7702).
+        DELEGATIONS = 16,
+        /// Calls of the exchange.
+        EXCHANGE = 32,
     }
 }
 

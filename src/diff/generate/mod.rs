@@ -162,6 +162,7 @@ fn block(random: &mut Random, fork: Fork, deep: bool) -> (BlockContext, u64) {
         prev_randao: if fork < Fork::Paris { H256::zero() } else { H256(random.word().to_big_endian()) },
         blob_base_fee: U256::zero(),
         slot_number: if fork < Fork::Amsterdam { 0 } else { random.between(0, 1 << 30) },
+        ..BlockContext::default()
     };
     (block, excess_blob_gas)
 }

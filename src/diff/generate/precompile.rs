@@ -252,8 +252,9 @@ pub(crate) fn input(random: &mut Random, address: H160) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use isolane_cpu::precompile::Precompile;
+    use isolane_cpu::precompile::Run as _;
     use isolane_spec::Fork;
+    use isolane_spec::Precompile;
 
     /// What is called valid is accepted by every precompile; otherwise most calls would only test refusals.
     #[test]

@@ -373,6 +373,7 @@ impl<I> Oracle<I> {
             diff,
             // revm does not count them.
             steps: 0,
+            denial: None,
         })
     }
 }
