@@ -1,7 +1,7 @@
 //! Which of the planted bugs is active. `cargo xtask mutants` fills in the marked lines.
 
 use crate::program::{Row, Rows, plain_rows};
-use isolane_spec::Fork;
+use isolane_spec::{BlockContext, Environment, Fork, MemoryState, Rules};
 use isolane_spec::gas::{GasSchedule, SCHEDULES};
 use isolane_spec::opcode::op;
 use std::collections::HashMap;
@@ -46,9 +46,20 @@ fn change_schedule(bug: usize, fork: Fork, s: &mut GasSchedule) -> bool {
     true
 }
 
-/// The opcode table of a fork with the active bug.
-pub(crate) fn rows(fork: Fork) -> Rows {
-    let mut rows = plain_rows(fork);
+thread_local! {
+    static SEEN: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+}
+
+/// Whether this thread runs with the active bug for the first time.
+pub(crate) fn is_new_here() -> bool {
+    let active = ACTIVE.load(Ordering::Relaxed);
+    SEEN.replace(active) != active
+}
+
+/// The opcode table of an environment with the active bug.
+pub(crate) fn rows(environment: &Environment) -> Rows {
+    let mut rows = plain_rows(environment);
+    let fork = environment.rules.fork;
     match ACTIVE.load(Ordering::Relaxed) {
 // ROWS
         _ => {}
@@ -58,5 +69,6 @@ pub(crate) fn rows(fork: Fork) -> Rows {
 
 /// The row of an opcode in another fork.
 fn of(byte: u8, fork: Fork) -> Row {
-    plain_rows(fork)[usize::from(byte)]
+    let state = std::sync::Arc::new(MemoryState::default());
+    plain_rows(&Environment::new("", Rules::new(fork, 1), BlockContext::default(), state))[usize::from(byte)]
 }

@@ -9,10 +9,24 @@ use std::path::{Path, PathBuf};
 
 /// Where the tests of a file begin: nothing is planted behind it.
 const TESTS: &str = "#[cfg(test)]";
-/// Where the reference takes a fork's gas schedule from.
-const SCHEDULE: &str = "&SCHEDULES[fork as usize]";
-/// Where it makes a fork's opcode table.
-const ROWS: &str = "pub(crate) fn rows(fork: Fork) -> Rows {";
+/// What the copy says otherwise, so that bugs can change gas schedules and opcode tables, and that no machine is kept from
+/// one bug to the next: file, original, replacement.
+const REDIRECTED: [(&str, &str, &str); 4] = [
+    ("lane.rs", "&SCHEDULES[fork as usize]", "crate::planted::schedule(fork)"),
+    ("program.rs", "SCHEDULES[priced as usize]", "crate::planted::schedule(priced)"),
+    (
+        "program.rs",
+        "pub(crate) fn rows(environment: &Environment) -> Rows {",
+        "pub(crate) fn rows(environment: &Environment) -> Rows { crate::planted::rows(environment) }\n\n\
+         pub(crate) fn plain_rows(environment: &Environment) -> Rows {",
+    ),
+    (
+        "pool.rs",
+        "let kept = MACHINES.with_borrow_mut(Vec::pop);",
+        "if crate::planted::is_new_here() { MACHINES.with_borrow_mut(Vec::clear); }\n    \
+         let kept = MACHINES.with_borrow_mut(Vec::pop);",
+    ),
+];
 
 /// Writes the workspace; returns its folder.
 pub fn plant(plan: &Plan) -> Result<PathBuf> {
@@ -67,20 +81,18 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Lets the copy ask for gas schedules and opcode tables where bugs can change them.
+/// Makes the changes that let bugs be where no text of a body is.
 fn redirect(source: &Path) -> Result<()> {
-    for (file, least) in [("lane.rs", 3), ("program.rs", 1)] {
+    for (file, original, replacement) in REDIRECTED {
         let path = source.join(file);
         let text = read(&path)?;
-        let count = text.matches(SCHEDULE).count();
-        ensure!(count >= least, "cpu/src/{file}: expected {SCHEDULE:?} {least} times, got {count}");
-        write(&path, &text.replace(SCHEDULE, "crate::planted::schedule(fork)"))?;
+        ensure!(
+            text.contains(original),
+            "cpu/src/{file} has no {original:?} any more: correct xtask/src/mutants/plant.rs"
+        );
+        write(&path, &text.replace(original, replacement))?;
     }
-    let path = source.join("program.rs");
-    let text = read(&path)?;
-    ensure!(text.matches(ROWS).count() == 1, "cpu/src/program.rs: expected {ROWS:?} once");
-    let both = format!("{ROWS} crate::planted::rows(fork) }}\n\n{}", ROWS.replace("fn rows", "fn plain_rows"));
-    write(&path, &text.replace(ROWS, &both))
+    Ok(())
 }
 
 /// The text of a file with all its sites made switches.
@@ -89,8 +101,9 @@ fn edit(file: &str, text: &str, sites: &[&Site]) -> Result<String> {
     let (body, tests) = text.split_at(end);
     let mut places = Vec::with_capacity(sites.len());
     for site in sites {
-        // The sites name the original text; only the gas schedule is reached otherwise by now.
-        let find = site.find.replace(SCHEDULE, "crate::planted::schedule(fork)");
+        // The sites name the original text; some of it is redirected by now.
+        let redirected = REDIRECTED.iter().filter(|(of, ..)| of == &file);
+        let find = redirected.fold(site.find.clone(), |find, (_, original, other)| find.replace(original, other));
         let mut found = body.match_indices(&find);
         match (found.next(), found.next()) {
             (Some((at, _)), None) => places.push((at, find, *site)),
@@ -221,6 +234,8 @@ mod tests {
         let files: std::collections::BTreeSet<&String> = plan.sites.iter().map(|site| &site.file).collect();
         for file in files {
             let text = read(&shell::root().join("cpu/src").join(file)).expect("a file of the reference");
+            let redirected = REDIRECTED.iter().filter(|(of, ..)| of == file);
+            let text = redirected.fold(text, |text, (_, original, other)| text.replace(original, other));
             let sites: Vec<&Site> = plan.sites.iter().filter(|site| site.file == *file).collect();
             edit(file, &text, &sites).unwrap_or_else(|error| panic!("{error}"));
         }
