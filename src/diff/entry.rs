@@ -127,7 +127,7 @@ pub fn witness(bytes: &[u8]) -> bool {
                 nodes.push(Bytes::copy_from_slice(node));
                 rest = tail;
             }
-            let Some(root) = nodes.first().map(|node| keccak(node)) else { return false };
+            let Some(root) = nodes.first().map(keccak) else { return false };
             let witness = Witness { state: nodes, codes: Vec::new(), headers: Vec::new() };
             WitnessState::with_root(&witness, root, []).ok()
         }
