@@ -103,9 +103,9 @@ pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
         }
         engine.set_sink(Box::new(Outcomes { folder: out.join("outcomes") }));
     }
-    let (last, gas) = pool.install(|| steps(arguments, &mut engine, epochs))?;
+    let gas = pool.install(|| steps(arguments, &mut engine, epochs))?;
     let name = arguments.manifest.display().to_string();
-    let mut summary = RunReport::new(&name, &engine, last.as_ref()).map_err(stopped)?;
+    let mut summary = RunReport::new(&name, &engine).map_err(stopped)?;
     (summary.resumed, summary.gas) = (resumed, gas);
     (summary.wall, summary.threads) = (start.elapsed(), pool.current_num_threads());
     let exit = finish(arguments, &engine, &summary)?;
@@ -115,19 +115,14 @@ pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
     Ok(exit)
 }
 
-/// Runs epochs; returns the last one, and the gas of all of them.
-fn steps(
-    arguments: &Arguments,
-    engine: &mut Engine,
-    epochs: Option<u64>,
-) -> Result<(Option<EpochReport>, u64), CliError> {
+/// Runs epochs; returns the gas of all of them.
+fn steps(arguments: &Arguments, engine: &mut Engine, epochs: Option<u64>) -> Result<u64, CliError> {
     let visible = !arguments.quiet && std::io::stderr().is_terminal();
     let target = if visible { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
     let bar = ProgressBar::with_draw_target(epochs, target);
     if let Ok(style) = ProgressStyle::with_template("epoch {pos}, {elapsed}, {msg}") {
         bar.set_style(style);
     }
-    let mut last = None;
     let mut gas = 0;
     let done = |engine: &Engine| match epochs {
         Some(epochs) => engine.epoch() >= epochs,
@@ -150,13 +145,12 @@ fn steps(
         }
         bar.set_position(engine.epoch());
         bar.set_message(format!("{} gas", gas));
-        last = Some(report);
     }
     bar.finish_and_clear();
     if epochs.is_none() && !engine.is_idle() {
         eprintln!("stopped after {MOST_EPOCHS} epochs with work left: say how many you want (--epochs)");
     }
-    Ok((last, gas))
+    Ok(gas)
 }
 
 fn print(text: &str) -> Result<(), CliError> {

@@ -58,7 +58,7 @@ pub use error::EngineError;
 pub use report::{Cause, Delivered, EnvironmentReport, EpochReport, Execution, Violation};
 
 use crate::convert::keccak;
-use crate::exchange::{self, Exchange};
+use crate::exchange::{self, AssetReport, Books, Exchange};
 use crate::load::typed::InputError;
 use crate::schedule::Scheduler;
 use isolane_cpu::Reference;
@@ -281,6 +281,28 @@ impl Engine {
     /// When there is no such environment.
     pub fn pending(&self, environment: &str) -> Result<usize, EngineError> {
         Ok(self.slot(environment)?.queue.len())
+    }
+
+    /// Where each asset is, from the states as they are.
+    ///
+    /// # Errors
+    /// When a state cannot answer, or the books do not close.
+    pub fn assets(&self) -> Result<Vec<AssetReport>, EngineError> {
+        let mut books = BTreeMap::new();
+        for slot in &self.slots {
+            if let Some(id) = slot.id {
+                books.insert(id, self.books(slot, self.epoch())?);
+            }
+        }
+        Ok(self.exchange.audit(&books)?)
+    }
+
+    fn books(&self, slot: &Slot, epoch: u64) -> Result<Books, EngineError> {
+        self.exchange.books(&slot.space).map_err(|error| EngineError::Delivery {
+            environment: slot.config.name.clone(),
+            epoch,
+            problem: format!("its books cannot be read: {error}"),
+        })
     }
 
     /// All messages of the run, by source and destination.

@@ -8,6 +8,9 @@ use std::collections::{BTreeMap, VecDeque};
 /// Lanes with the index of their environment.
 type Dispatch = Vec<(usize, Box<Lane>)>;
 
+/// A lane, and what its transaction came to.
+type Completed = (Box<Lane>, Result<Outcome, ExecutionError>);
+
 impl Engine {
     /// All rounds of an epoch; returns their number.
     pub(super) fn rounds(&mut self) -> u64 {
@@ -129,7 +132,7 @@ impl Engine {
             batch.transactions.push((place, transaction));
         }
         let mut results = self.backend.execute(&batch).into_iter();
-        let mut by_slot: BTreeMap<usize, VecDeque<(Box<Lane>, Result<Outcome, ExecutionError>)>> = BTreeMap::new();
+        let mut by_slot: BTreeMap<usize, VecDeque<Completed>> = BTreeMap::new();
         for (index, lane) in dispatch {
             let missing = || Err(ExecutionError::Panic("the backend lost a lane".to_owned()));
             let result = results.next().unwrap_or_else(missing);
@@ -142,7 +145,7 @@ impl Engine {
 
     /// Takes in what an environment's lanes came to, in the order of its queue. What ran after a transaction that turned
     /// out to end the epoch, or with a nonce that turned out wrong, goes back to the queue.
-    fn complete(&mut self, index: usize, mut lanes: VecDeque<(Box<Lane>, Result<Outcome, ExecutionError>)>) {
+    fn complete(&mut self, index: usize, mut lanes: VecDeque<Completed>) {
         let Some(slot) = self.slots.get_mut(index) else { return };
         let round = self.scheduler.round();
         while let Some((lane, result)) = lanes.pop_front() {

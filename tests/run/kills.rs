@@ -185,7 +185,11 @@ fn a_killed_process_resumes_to_the_same_digest() {
     assert!(out.join("report.json").exists(), "it never came to its end in {kills} kills");
     let got = results(&out);
     assert_eq!(got.0, expected.0, "digest after {kills} kills");
-    assert_eq!(got, expected);
+    assert_eq!(got.2, expected.2, "the report after {kills} kills");
+    for (name, bytes) in &expected.1 {
+        assert!(got.1.get(name) == Some(bytes), "{name} after {kills} kills");
+    }
+    assert_eq!(got.1.len(), expected.1.len());
     assert!(kills >= 5 && partial >= 2, "{kills} kills, {partial} of them in the middle");
 }
 

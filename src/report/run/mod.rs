@@ -10,7 +10,7 @@ pub use json::{epoch_line, outcome_lines, state_file, summary_line};
 pub use text::render;
 
 use crate::engine::stats::{Flows, Stats};
-use crate::engine::{Engine, EngineError, EpochBudget, EpochReport};
+use crate::engine::{Engine, EngineError, EpochBudget};
 use crate::exchange::AssetReport;
 use isolane_spec::{Budget, Fork, H256, Order};
 use std::time::Duration;
@@ -95,8 +95,8 @@ impl RunReport {
     /// Sums up an engine.
     ///
     /// # Errors
-    /// Never for an engine that is whole.
-    pub fn new(name: &str, engine: &Engine, last: Option<&EpochReport>) -> Result<Self, EngineError> {
+    /// When the books of the exchange do not close.
+    pub fn new(name: &str, engine: &Engine) -> Result<Self, EngineError> {
         let mut environments = Vec::new();
         for name in engine.names() {
             let config = engine.config(name)?;
@@ -127,7 +127,7 @@ impl RunReport {
             wall: Duration::ZERO,
             gas: 0,
             environments,
-            assets: last.map(|report| report.exchange.assets.clone()).unwrap_or_default(),
+            assets: engine.assets()?,
             flows: engine.flows().clone(),
         })
     }
