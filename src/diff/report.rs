@@ -147,10 +147,10 @@ fn forks_text(text: &mut String, report: &Report) {
 }
 
 fn coverage_text(text: &mut String, report: &Report) {
+    forks_text(text, report);
     if report.watched == 0 {
         return;
     }
-    forks_text(text, report);
     let share = |count: u64, all: u64| 100.0 * count as f64 / all.max(1) as f64;
     let ends = report.coverage.ends();
     let all: u64 = ends.iter().sum();
@@ -178,10 +178,19 @@ fn coverage_text(text: &mut String, report: &Report) {
             format!("{}/{}", counts.opcodes.0, counts.opcodes.1),
             format!("{}/{}", counts.halts.0, counts.halts.1),
             format!("{}/{}", counts.precompiles.0, counts.precompiles.1),
-            missing.get(fork).map_or("-".into(), |list| list.join(" ")),
+            missing.get(fork).map_or("-".into(), |list| shortened(list)),
         ]);
     }
     let _ = writeln!(text, "{rows}");
+}
+
+/// The first names of a list; a short run misses many, and `--json` has them all.
+fn shortened(names: &[String]) -> String {
+    let mut text = names.iter().take(LISTED).map(String::as_str).collect::<Vec<_>>().join(" ");
+    if names.len() > LISTED {
+        let _ = write!(text, " and {} more", names.len() - LISTED);
+    }
+    text
 }
 
 /// Seen, of how many.

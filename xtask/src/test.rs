@@ -159,7 +159,7 @@ impl Run {
         }
         if setup::has_software_driver() {
             let mut program = shell::command(&self.isolane);
-            program.args(["diff", "--seed", "5", "--fuzz", DEVICE_PROGRAMS, "--backends", "cpu,gpu"]);
+            program.args(["diff", "--seed", "5", "--fuzz", DEVICE_PROGRAMS, "--backends", "cpu,gpu", "--watch", "0"]);
             self.count("diff on a device", program, true)?;
         }
         Ok(())
