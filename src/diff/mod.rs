@@ -8,6 +8,7 @@ pub mod compare;
 pub mod corpus;
 pub mod coverage;
 pub mod edge;
+pub mod entry;
 pub mod generate;
 pub mod known;
 pub mod load;

@@ -2,11 +2,13 @@
 
 use super::campaign::{Explained, Part, Plan, Report, slug};
 use super::coverage::{ForkCoverage, halts};
+use super::run::Tally;
 use comfy_table::{ContentArrangement, Table, presets};
 use isolane_cpu::precompile::Precompile;
 use isolane_spec::Fork;
 use isolane_spec::opcode::OPCODES;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -108,10 +110,47 @@ fn reasons(text: &mut String, report: &Report) {
     }
 }
 
+/// Transactions by fork and backend, over all parts: equal, and not judged.
+fn by_fork(report: &Report) -> BTreeMap<(Fork, &'static str), (u64, u64)> {
+    let mut all = Tally::default();
+    for part in &report.parts {
+        all.add(Tally { forks: part.tally.forks.clone(), ..Tally::default() });
+    }
+    all.forks
+}
+
+/// How much of each fork each backend was compared on. Opcodes and halts that the reference reached there were then
+/// reached by it too: the outcomes are equal.
+fn forks_text(text: &mut String, report: &Report) {
+    let counts = by_fork(report);
+    let mut names: Vec<&str> = counts.keys().map(|(_, name)| *name).collect();
+    names.sort_unstable();
+    names.dedup();
+    if names.is_empty() {
+        return;
+    }
+    let titles: Vec<String> = names.iter().map(|name| format!("{name}: equal, not judged")).collect();
+    let mut header = vec!["fork"];
+    header.extend(titles.iter().map(String::as_str));
+    let mut rows = table(&header);
+    let mut forks: Vec<Fork> = counts.keys().map(|(fork, _)| *fork).collect();
+    forks.dedup();
+    for fork in forks {
+        let mut row = vec![fork.name().to_owned()];
+        row.extend(names.iter().map(|name| match counts.get(&(fork, *name)) {
+            Some((equal, unjudged)) => format!("{equal}, {unjudged}"),
+            None => "-".to_owned(),
+        }));
+        rows.add_row(row);
+    }
+    let _ = writeln!(text, "\ntransactions by fork and backend\n{rows}");
+}
+
 fn coverage_text(text: &mut String, report: &Report) {
     if report.watched == 0 {
         return;
     }
+    forks_text(text, report);
     let share = |count: u64, all: u64| 100.0 * count as f64 / all.max(1) as f64;
     let ends = report.coverage.ends();
     let all: u64 = ends.iter().sum();
@@ -254,6 +293,11 @@ pub fn json_lines(backends: &[&str], plan: &Plan, report: &Report) -> String {
             "type": "coverage", "fork": fork.name(), "success": success, "revert": revert, "halt": halt,
             "rejected": rejected, "opcodes": opcodes, "halts": halts, "precompiles": precompiles,
             "missing": missing.get(fork).cloned().unwrap_or_default(),
+        }));
+    }
+    for ((fork, backend), (equal, unjudged)) in by_fork(report) {
+        lines.push(json!({
+            "type": "fork", "fork": fork.name(), "backend": backend, "equal": equal, "unjudged": unjudged,
         }));
     }
     for explained in &report.explained {

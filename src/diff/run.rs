@@ -4,7 +4,7 @@ use super::backends::Candidate;
 use super::case::{Case, batch};
 use super::compare::{Difference, Exactness, differences, other_reason, same};
 use super::known;
-use isolane_spec::{ExecutionError, Outcome};
+use isolane_spec::{ExecutionError, Fork, Outcome};
 use std::collections::BTreeMap;
 
 /// The result of one transaction on one backend.
@@ -40,6 +40,8 @@ pub struct Tally {
     pub other_reasons: BTreeMap<(&'static str, String, String), u64>,
     /// Per backend: differences.
     pub different: BTreeMap<&'static str, u64>,
+    /// By fork and backend: transactions that are equal, and that the backend cannot judge.
+    pub forks: BTreeMap<(Fork, &'static str), (u64, u64)>,
 }
 
 impl Tally {
@@ -58,6 +60,10 @@ impl Tally {
         }
         for (name, count) in other.different {
             *self.different.entry(name).or_default() += count;
+        }
+        for (key, (equal, unjudged)) in other.forks {
+            let sum = self.forks.entry(key).or_default();
+            *sum = (sum.0 + equal, sum.1 + unjudged);
         }
     }
 
@@ -115,8 +121,10 @@ pub fn compare(candidates: &[Candidate], cases: &[Case]) -> (Tally, Vec<Finding>
                 continue;
             };
             for (transaction, (left, right)) in left.iter().zip(right).enumerate() {
+                let of_fork = tally.forks.entry((case.rules.fork, other.name())).or_default();
                 match agree(left, right, exactness) {
                     Ok(true) => {
+                        of_fork.0 += 1;
                         *tally.equal.entry(other.name()).or_default() += 1;
                         if let (Ok(left), Ok(right)) = (left, right)
                             && let Some((left, right)) = other_reason(&left.status, &right.status)
@@ -124,9 +132,13 @@ pub fn compare(candidates: &[Candidate], cases: &[Case]) -> (Tally, Vec<Finding>
                             *tally.other_reasons.entry((other.name(), left, right)).or_default() += 1;
                         }
                     }
-                    Err(reason) => *tally.unjudged.entry((other.name(), reason)).or_default() += 1,
+                    Err(reason) => {
+                        of_fork.1 += 1;
+                        *tally.unjudged.entry((other.name(), reason)).or_default() += 1;
+                    }
                     Ok(false) => {
                         if let Some(reason) = known::difference(other.name(), case, left, right) {
+                            of_fork.1 += 1;
                             *tally.unjudged.entry((other.name(), reason.to_owned())).or_default() += 1;
                             break;
                         }

@@ -1,8 +1,9 @@
-//! The development tasks: `cargo xtask test|bench|codegen|contracts|setup|testdata`.
+//! The development tasks: `cargo xtask test|bench|codegen|contracts|mutants|setup|testdata`.
 
 mod bench;
 mod codegen;
 mod contracts;
+mod mutants;
 mod setup;
 mod shell;
 mod tally;
@@ -30,6 +31,8 @@ enum Task {
     Codegen(codegen::Args),
     /// Compiles the Solidity contracts into contracts/out.
     Contracts(contracts::Args),
+    /// Plants bugs into a copy of the reference: the differential tester has to find them all.
+    Mutants(mutants::Args),
     /// Installs what the tests need, or says what to install.
     Setup(setup::Args),
     /// Makes the bundled test data again.
@@ -42,6 +45,7 @@ fn main() -> ExitCode {
         Task::Bench(args) => bench::run(&args),
         Task::Codegen(args) => codegen::run(&args),
         Task::Contracts(args) => contracts::run(&args),
+        Task::Mutants(args) => mutants::run(&args),
         Task::Setup(args) => setup::run(&args),
         Task::Testdata(args) => testdata::run(&args),
     };

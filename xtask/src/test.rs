@@ -1,7 +1,7 @@
 //! `cargo xtask test`: everything that must pass, in one command, with counts.
 
 use crate::tally::Tally;
-use crate::{setup, shell};
+use crate::{mutants, setup, shell};
 use anyhow::{Context, Result, ensure};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -28,6 +28,8 @@ pub struct Args {
 /// Programs and mutations that the backends are compared on.
 const PROGRAMS: &str = "100000";
 const MUTATIONS: &str = "20000";
+/// Programs that a software graphics device is compared on as well: it takes about a millisecond for each.
+const DEVICE_PROGRAMS: &str = "4000";
 /// Packs whose name contains this hold tests that take seconds to minutes each.
 const SLOW: &str = "slow";
 /// The fork whose slow tests run by default.
@@ -83,6 +85,7 @@ pub fn run(args: &Args) -> Result<bool> {
         run.data("testdata/state", "test", &shell::root().join("testdata/state"))?;
         run.data("testdata/diff", "test", &shell::root().join("testdata/diff"))?;
         run.differential()?;
+        run.mutants()?;
         if let Some(folder) = &blocks {
             run.data("all blocks", "replay", folder)?;
         }
@@ -154,6 +157,21 @@ impl Run {
             program.arg("diff").args(arguments);
             self.count(&format!("diff {}", arguments[1]), program, true)?;
         }
+        if setup::has_software_driver() {
+            let mut program = shell::command(&self.isolane);
+            program.args(["diff", "--seed", "5", "--fuzz", DEVICE_PROGRAMS, "--backends", "cpu,gpu"]);
+            self.count("diff on a device", program, true)?;
+        }
+        Ok(())
+    }
+
+    /// Planted bugs: the differential tester has to find them all.
+    fn mutants(&mut self) -> Result<()> {
+        println!("\n== mutants: cargo xtask mutants");
+        let start = Instant::now();
+        let (passed, failed) = mutants::count(&mutants::Args::all(self.offline))?;
+        let tally = Tally { passed, failed };
+        self.steps.push(Step { name: "mutants".to_owned(), tally, time: start.elapsed(), decides: true });
         Ok(())
     }
 

@@ -116,7 +116,8 @@ impl Writer<'_> {
     /// A call of a precompile with an input that is mostly right.
     pub(super) fn call_precompile(&mut self) {
         let address = world::precompile(self.random, self.fork);
-        if precompile::is_slow(address) && self.random.chance(920) {
+        let share = precompile::share(address);
+        if !self.random.chance(share) {
             // Enough of them run as it is, and they take longer than everything else.
             return self.call();
         }

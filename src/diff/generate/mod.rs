@@ -75,7 +75,9 @@ fn generate(random: &mut Random, fork: Fork) -> Case {
     };
     case.set_fork(fork);
     case.transactions = transaction::transactions(random, fork, &case.block, &mut state, deep);
-    if random.chance(60) {
+    if random.chance(8) {
+        rebirth(random, fork, &mut case, &mut state);
+    } else if random.chance(60) {
         collide(random, &mut state, &case.transactions);
     }
     case.state = Arc::new(state);
@@ -163,6 +165,62 @@ fn block(random: &mut Random, fork: Fork, deep: bool) -> (BlockContext, u64) {
         ..BlockContext::default()
     };
     (block, excess_blob_gas)
+}
+
+/// Three transactions around one address. In some a contract with storage lies there: the first destroys it, the second
+/// creates another one in its place (from Cancun on that is a collision), the third calls what is there. In the others
+/// the first creates it, and it is called twice.
+fn rebirth(random: &mut Random, fork: Fork, case: &mut Case, state: &mut MemoryState) {
+    let sender = world::sender(0);
+    let nonce = state.accounts.get(&sender).map_or(0, |account| account.info.nonce);
+    if nonce >= u64::MAX - 3 {
+        return;
+    }
+    let again = random.chance(500);
+    let address = H160(to_address(sender).create(nonce + u64::from(again)).0.0);
+    if again {
+        let code = Bytes::from_static(&[op::CALLER, op::SELFDESTRUCT]);
+        let info = AccountInfo { nonce: 1, balance: random.between(0, 2).into(), code_hash: keccak(&code) };
+        state.insert(address, info, code, (0..4u64).map(|key| (key.into(), random.word())));
+    }
+    // What is created looks at some slots at once and at the others when it is called.
+    let mut deployed = Writer::new(random, fork, Role::Deployed, 2);
+    if deployed.random.chance(600) {
+        deployed.copy_slots(4);
+    } else {
+        deployed.op(op::CALLER);
+        deployed.op(op::SELFDESTRUCT);
+    }
+    let deployed = deployed.body(0);
+    let mut init = Writer::new(random, fork, Role::Init, 2);
+    let seen = init.random.below(4) as u64;
+    init.copy_slots(seen);
+    let data = init.code.add_data(deployed.to_vec());
+    init.push(deployed.len());
+    init.push_label(data);
+    init.push(0);
+    init.op(op::CODECOPY);
+    init.push(deployed.len());
+    init.push(0);
+    init.op(op::RETURN);
+    let init_code = init.code.finish();
+    let fee = case.block.base_fee + U256::one();
+    let ends = [Some(address), None, Some(address), Some(address)];
+    let order = if again { &ends[..3] } else { &ends[1..] };
+    case.transactions = order
+        .iter()
+        .zip(nonce..)
+        .map(|(to, nonce)| Transaction {
+            sender,
+            nonce,
+            to: *to,
+            input: if to.is_none() { init_code.clone() } else { Bytes::new() },
+            gas_limit: 400_000,
+            max_fee_per_gas: fee,
+            max_priority_fee_per_gas: fee,
+            ..Transaction::default()
+        })
+        .collect();
 }
 
 /// Puts something where a creation will go (EIP-684): a transaction's, or a contract's first.

@@ -13,6 +13,14 @@ const BN254_G2: &str = "198e9393920d483a7260bfb731fb5d25f1aa493335a9e71297e485b7
                         1800deef121f1e76426a00665e5c4479674322d4f75edadd46debd5cd992f6ed\
                         090689d0585ff075ec9e99ad690c3395bc4b313370b38ef355acdadcd122975b\
                         12c85ea5db8c6deb4aab71808dcb408fe3d1e7690c43d37b4ce6cc0166fa7daa";
+/// A point of the twist of bn254, for x = 1, that is not in the subgroup.
+const BN254_G2_OUTSIDE: &str = "0000000000000000000000000000000000000000000000000000000000000000\
+                                0000000000000000000000000000000000000000000000000000000000000001\
+                                0d1271953ed9ea0836846e70a1934187998c7f790cb4d7511b7f8da82de048a4\
+                                2869111d5381f072f8e2728fdb825a51aadd70e52c9830e9ab4b871c0531f1bb";
+/// The y coordinate of the point of BLS12-381 with x = 4, which is not in the subgroup.
+const BLS_G1_OUTSIDE: (u8, &str) =
+    (4, "0a989badd40d6212b33cffc3f3763e9bc760f988c9926b26da9dd85e928483446346b8ed00e1de5d5ea93e354abe706c");
 /// The generators of BLS12-381 (EIP-2537), padded to 64 bytes a coordinate.
 const BLS_G1: [&str; 2] = [
     "17f1d3a73197d7942695638c4fa9ac0fc3688c4f9774b905a14e3a3f171bac586c55e83ff97a1aeffb3af00adb22c6bb",
@@ -34,9 +42,14 @@ const P256: &str = "4cee90eb86eaa050036147a12d49004b6b9c72bd725d39d4785011fe190f
                     4aebd3099c618202fcfe16ae7770b0c49ab5eadf74b754204a3bb6060e44eff3\
                     7618b065f9832de4ca6ca971a7a1adc826d0f7c00181a5fb2ddf79ae00b4e10e";
 
-/// Pairings, multiplications and proofs: they take longer than everything else in a program.
-pub(crate) fn is_slow(address: H160) -> bool {
-    matches!(address.to_low_u64_be(), 7 | 8 | 10 | 12 | 14..=17 | 0x100)
+/// How many in a thousand calls of a precompile stay one. Multiplications and signatures take longer than everything else
+/// in a program, pairings and proofs many times as long.
+pub(crate) fn share(address: H160) -> u32 {
+    match address.to_low_u64_be() {
+        7 | 12 | 14 | 16 | 17 | 0x100 => 60,
+        8 | 10 | 15 => 25,
+        _ => 1000,
+    }
 }
 
 fn hex(text: &str) -> Vec<u8> {
@@ -190,9 +203,28 @@ fn point_evaluation(random: &mut Random) -> Vec<u8> {
     [versioned, z, vec![0; 32], infinity.clone(), infinity].concat()
 }
 
+/// An input with a point that is on its curve, but not in the subgroup.
+fn outside_subgroup(address: H160) -> Option<Vec<u8>> {
+    // (0, 2) has order three on the curve of BLS12-381.
+    let two = || [vec![0; 127], vec![2]].concat();
+    let outside = || [vec![0; 63], vec![BLS_G1_OUTSIDE.0], bls_point(&[BLS_G1_OUTSIDE.1])].concat();
+    match address.to_low_u64_be() {
+        8 => Some([words(&[1.into(), 2.into()]), hex(BN254_G2_OUTSIDE)].concat()),
+        11 => Some([two(), two()].concat()),
+        12 => Some([outside(), words(&[3.into()])].concat()),
+        15 => Some([outside(), vectors().bls_g2.clone()].concat()),
+        _ => None,
+    }
+}
+
 /// An input for the precompile: mostly valid, else with a byte changed, cut, longer, or not an input at all.
 pub(crate) fn input(random: &mut Random, address: H160) -> Vec<u8> {
     let mut input = valid(random, address);
+    if random.chance(100)
+        && let Some(outside) = outside_subgroup(address)
+    {
+        return outside;
+    }
     match random.below(12) {
         0 => {
             let at = random.below(input.len());

@@ -375,13 +375,20 @@ impl<'a> Writer<'a> {
         }
         match depth {
             17.. => {
-                let immediate = self.random.number() as u8;
                 let byte = self.random.pick(&[op::DUPN, op::SWAPN, op::EXCHANGE]);
+                let immediate = match byte {
+                    _ if self.random.chance(150) => self.random.number() as u8,
+                    op::EXCHANGE => 0x80 | self.random.number() as u8,
+                    // An index from 17 on that is on the stack, as EIP-8024 encodes it.
+                    _ => (17 + self.random.below(depth - 16) as u8).wrapping_sub(145),
+                };
                 self.op(byte);
                 self.code.op(immediate);
                 if !takes_immediate(byte, immediate) {
                     // No immediate at all: what follows is an instruction, and the stack is anyone's guess.
                     self.height = self.base;
+                } else if self.random.chance(700) {
+                    self.keep_result();
                 }
             }
             _ => match self.random.below(5) {
@@ -389,6 +396,16 @@ impl<'a> Writer<'a> {
                 2 | 3 => self.op(op::SWAP1 + depth as u8 - 1),
                 _ => (0..1 + depth / 2).for_each(|_| self.op(op::POP)),
             },
+        }
+    }
+
+    /// Each of the first slots goes into a later one, so that it shows outside.
+    pub fn copy_slots(&mut self, count: u64) {
+        for key in 0..count {
+            self.push(key);
+            self.op(op::SLOAD);
+            self.push(key + 8);
+            self.op(op::SSTORE);
         }
     }
 

@@ -82,7 +82,7 @@ fn transaction(
         18 => Some(world::precompile(random, fork)),
         _ => Some(world::address(random, fork)),
     };
-    let to = to.filter(|to| !precompile::is_slow(*to) || random.chance(80)).or((!creates).then(|| world::contract(0)));
+    let to = to.filter(|to| random.chance(precompile::share(*to))).or((!creates).then(|| world::contract(0)));
     let input: Bytes = match to {
         None if random.chance(15) => vec![0; 49_152 + random.below(2)].into(),
         None => {

@@ -151,6 +151,10 @@ pub(crate) fn bystanders(state: &mut MemoryState, random: &mut Random, fork: For
     if random.chance(500) {
         state.insert(COINBASE, with(0, 1), Bytes::new(), []);
     }
+    if random.chance(40) {
+        // Empty, as only accounts from before EIP-161 are: a touch removes it.
+        state.insert(H160::from_low_u64_be(random.between(1, 9)), with(0, 0), Bytes::new(), []);
+    }
     if fork >= Fork::Prague {
         for index in 0..AUTHORITIES {
             match random.below(4) {
