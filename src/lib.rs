@@ -15,6 +15,7 @@ pub mod manifest;
 pub mod replay;
 pub mod report;
 pub mod schedule;
+pub mod source;
 pub mod trace;
 pub mod trie;
 

@@ -2,10 +2,13 @@
 
 use super::trace::TraceArgs;
 use super::{CliError, Exit};
+use crate::chain::ChainSpec;
 use crate::conformance::SharedBackend;
+use crate::fetch::{FetchError, NodeArgs};
 use crate::gpu::BackendArgs;
 use crate::replay::{Inputs, Options, ParallelTransactions};
 use crate::report::{InputReport, Summary};
+use crate::source::{Cache, Fetched, Node, NodeOptions, NodeSource, Source};
 use crate::{replay, report};
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -19,6 +22,8 @@ Examples:
   isolane replay 1-20852412.json.zst witness/ a pack, and a folder that may have its witness
   isolane replay blocks/ --json > out.jsonl   one JSON line a block (schema isolane-replay/1), and a summary
   isolane replay blocks/ --out receipts.jsonl --threads 4
+  isolane replay --rpc http://127.0.0.1:8545 --blocks 17M:+100
+                                              blocks of a node, fetched while others are executed, and kept in a cache
   isolane replay PACK --transaction 3 --trace -
                                               every instruction of a transaction (EIP-3155)
 
@@ -42,8 +47,16 @@ enum ParallelChoice {
 #[command(after_help = EXAMPLES)]
 pub struct Arguments {
     /// Packs, or folders with packs and witnesses.
-    #[arg(required = true, value_name = "PATH")]
+    #[arg(required_unless_present = "blocks", conflicts_with = "blocks", value_name = "PATH")]
     paths: Vec<PathBuf>,
+    #[command(flatten)]
+    node: NodeArgs,
+    /// Folder in which fetched blocks are kept, so that each is fetched once [default: ~/.cache/isolane].
+    #[arg(long, value_name = "DIR", env = "ISOLANE_CACHE", requires = "blocks")]
+    cache: Option<PathBuf>,
+    /// Keep nothing of what is fetched.
+    #[arg(long, requires = "blocks", conflicts_with = "cache")]
+    no_cache: bool,
     /// Print JSON Lines instead of a table.
     #[arg(long)]
     json: bool,
@@ -73,7 +86,6 @@ pub struct Arguments {
 
 /// Runs it.
 pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
-    let inputs = replay::find(&arguments.paths)?;
     let chain = arguments.chain_config.as_deref().map(read_chain).transpose()?;
     let tracing = arguments.trace.open(arguments.json, arguments.backend.backend)?;
     let backend = arguments.trace.backend(&arguments.backend);
@@ -90,12 +102,17 @@ pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
         },
         tracing: tracing.clone(),
     };
-    let out = arguments.out.as_deref().map(Output::create).transpose()?;
-    let mut printer = Printer::new(arguments, &inputs, out);
-    let summary = replay::replay(&inputs, &options, |report| printer.report(&report))
-        .map_err(|error| CliError::usage(format!("cannot start the worker threads: {error}: use fewer --threads")))?;
+    let summary = if arguments.node.blocks.is_empty() {
+        let inputs = replay::find(&arguments.paths)?;
+        if arguments.verbose {
+            found(&inputs);
+        }
+        execute(arguments, &inputs, &options)
+    } else {
+        from_node(arguments, &options)
+    };
     let traced = arguments.trace.close(tracing.as_deref());
-    printer.finish(&summary)?;
+    let summary = summary?;
     if let Some(gpu) = &gpu {
         eprintln!("{}: {}", gpu.adapter().info().name, crate::gpu::summary(&gpu.statistics()));
     }
@@ -105,6 +122,59 @@ pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
         1 => Exit::Mismatch,
         _ => Exit::Usage,
     })
+}
+
+/// Executes all blocks of a source and prints what became of them.
+fn execute(arguments: &Arguments, source: &dyn Source, options: &Options) -> Result<Summary, CliError> {
+    let out = arguments.out.as_deref().map(Output::create).transpose()?;
+    let mut printer = Printer::new(arguments, source.count(), out);
+    let summary = replay::replay(source, options, |report| printer.report(&report))
+        .map_err(|error| CliError::usage(format!("cannot start the worker threads: {error}: use fewer --threads")))?;
+    printer.finish(&summary)?;
+    Ok(summary)
+}
+
+/// Blocks of a node, fetched while others are executed.
+fn from_node(arguments: &Arguments, options: &Options) -> Result<Summary, CliError> {
+    let given = options.chain.clone();
+    let schedule = move |chain_id: u64, number, timestamp| {
+        let chain = given.clone().filter(|chain| chain.chain_id == chain_id).or_else(|| ChainSpec::by_id(chain_id));
+        chain.map(|chain| chain.fork_at(number, timestamp, None))
+    };
+    let failed = |error: FetchError| CliError { exit: super::fetch::exit(&error), message: error.to_string() };
+    let node = Node::open(&arguments.node, &schedule).map_err(failed)?;
+    let cache = match (&arguments.cache, arguments.no_cache) {
+        (_, true) => None,
+        (Some(folder), _) => Some(Cache::new(folder)),
+        (None, _) => Cache::default_folder().map(Cache::new),
+    };
+    let concurrency = usize::from(arguments.node.concurrency);
+    let fetching = NodeOptions { cache, concurrency, ..NodeOptions::default() };
+    if !arguments.quiet {
+        let (count, method, host) = (node.numbers().len(), node.method().method(), node.host());
+        eprintln!("{count} blocks of {host}; the state before each from {method}");
+    }
+    let (summary, fetched) = NodeSource::run(&node, &fetching, |source| execute(arguments, source, options));
+    if !arguments.quiet {
+        let Fetched { hits, fetched, notes, .. } = &fetched;
+        for note in notes {
+            eprintln!("note: {note}");
+        }
+        eprintln!("{fetched} blocks fetched, {hits} out of the cache");
+    }
+    match fetched.failure {
+        Some(error) => Err(failed(error)),
+        None => summary,
+    }
+}
+
+/// What was found in files.
+fn found(inputs: &Inputs) {
+    let (packs, witnesses) = (inputs.packs.len(), inputs.witnesses.len());
+    eprintln!("found {packs} packs and {witnesses} witnesses; {} other files", inputs.ignored.len());
+    for file in &inputs.ignored {
+        eprintln!("not a pack by its name: {}", file.display());
+    }
 }
 
 fn read_chain(path: &Path) -> Result<crate::chain::ChainSpec, CliError> {
@@ -153,19 +223,12 @@ struct Printer {
 }
 
 impl Printer {
-    fn new(arguments: &Arguments, inputs: &Inputs, out: Option<Output>) -> Self {
+    fn new(arguments: &Arguments, count: usize, out: Option<Output>) -> Self {
         let visible = !arguments.quiet && std::io::stderr().is_terminal();
         let target = if visible { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-        let bar = ProgressBar::with_draw_target(Some(inputs.packs.len() as u64), target);
-        if let Ok(style) = ProgressStyle::with_template("{bar:32} {pos}/{len} packs, {elapsed}, {msg}") {
+        let bar = ProgressBar::with_draw_target(Some(count as u64), target);
+        if let Ok(style) = ProgressStyle::with_template("{bar:32} {pos}/{len} blocks, {elapsed}, {eta} left, {msg}") {
             bar.set_style(style);
-        }
-        if arguments.verbose {
-            let (packs, witnesses) = (inputs.packs.len(), inputs.witnesses.len());
-            eprintln!("found {packs} packs and {witnesses} witnesses; {} other files", inputs.ignored.len());
-            for file in &inputs.ignored {
-                eprintln!("not a pack by its name: {}", file.display());
-            }
         }
         Self {
             json: arguments.json,

@@ -236,6 +236,11 @@ impl<'a> Recorder<'a> {
         if !witness.is_object() {
             return Err(malformed(number, method, &format!("expected an object, got {witness}")));
         }
+        let headers = witness.get("headers").and_then(Value::as_array);
+        if headers.is_none_or(|headers| !headers.first().is_some_and(Value::is_string)) {
+            let reason = "expected RLP of the parent's header in `headers`: without it nothing proves the state root";
+            return Err(malformed(number, method, reason));
+        }
         Ok(witness)
     }
 

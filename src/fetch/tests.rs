@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::net::TcpListener;
 
 use super::*;
+use serde_json::json;
 
 /// Answers JSON-RPC on a port of its own until the process ends; `answer` gives `result` or an error message.
 fn node(answer: impl Fn(&str, &Value) -> Result<Value, String> + Send + 'static) -> String {
@@ -41,16 +42,16 @@ fn node(answer: impl Fn(&str, &Value) -> Result<Value, String> + Send + 'static)
 }
 
 fn options(url: String, out: &Path) -> FetchOptions {
-    FetchOptions {
-        rpc: url,
+    let node = NodeArgs {
+        rpc: Some(url),
         blocks: vec!["2:4".parse().unwrap()],
-        out: out.to_owned(),
         fork: None,
-        overwrite: false,
+        state: None,
+        concurrency: 1,
         timeout: 10,
         retries: 0,
-        level: 3,
-    }
+    };
+    FetchOptions { node, out: out.to_owned(), overwrite: false, level: 3 }
 }
 
 fn hash(number: u64) -> String {

@@ -115,6 +115,12 @@ impl Rpc {
     /// Calls one method and returns its `result`, which may be null.
     pub fn call(&self, method: &str, params: Value) -> Result<Value, RpcError> {
         let reply = self.post(method, &json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}))?;
+        // Errors that come before the request is understood may have no id.
+        let id = reply.get("id").filter(|id| !id.is_null());
+        if id.map_or(reply.get("error").is_none(), |id| id.as_u64() != Some(1)) {
+            let got = id.map_or_else(|| "none".to_owned(), Value::to_string);
+            return Err(malformed(method, &format!("expected the reply to request 1, got id {got}")));
+        }
         result_of(method, reply)
     }
 

@@ -12,7 +12,7 @@ use crate::load::envelope;
 use crate::load::json_rpc::RpcBlock;
 use crate::load::transaction::SignedTransaction;
 use crate::load::typed::InputError;
-use crate::load::witness::{WithBlockHashes, WitnessFile};
+use crate::load::witness::WithBlockHashes;
 use crate::replay::mismatch::Mismatch;
 use crate::report::{InputReport, Kind, ReceiptRecord, StateSource, Times, Verdict};
 use crate::trie::{StateTrie, WitnessState};
@@ -165,11 +165,10 @@ impl Base {
     }
 }
 
-fn base(pack: &mut BlockPack, shared: &Shared<'_>) -> Result<Base, InputError> {
-    if let Some(path) = shared.inputs.witnesses.get(&(pack.chain_id.0, pack.block.number.0)) {
-        let state = WitnessFile::read(path)?
-            .into_state(pack.block.parent_hash.0, &pack.block_hashes.0)
-            .map_err(|error| error.in_file(&path.display().to_string()))?;
+fn base(index: usize, pack: &mut BlockPack, shared: &Shared<'_>) -> Result<Base, InputError> {
+    if let Some((name, witness)) = shared.source.witness(index, pack.chain_id.0, pack.block.number.0)? {
+        let state =
+            witness.into_state(pack.block.parent_hash.0, &pack.block_hashes.0).map_err(|error| error.in_file(&name))?;
         let state = Arc::new(state);
         let block_hashes = pack.block_hashes.0.iter().map(|(number, hash)| (*number, hash.0)).collect();
         let view: Arc<dyn StateView> = Arc::new(WithBlockHashes { state: Arc::clone(&state), block_hashes });
@@ -190,6 +189,7 @@ fn base(pack: &mut BlockPack, shared: &Shared<'_>) -> Result<Base, InputError> {
 /// # Errors
 /// When the pack contradicts itself or cannot be executed.
 pub fn replay(
+    index: usize,
     file: &str,
     mut pack: BlockPack,
     mut times: Times,
@@ -216,7 +216,7 @@ pub fn replay(
         let problem = format!("expected the parent's hash {:?}, got {:?}", pack.block.parent_hash.0, given.0);
         return Err(InputError::at("blockHashes", problem));
     }
-    let base = base(&mut pack, shared)?;
+    let base = base(index, &mut pack, shared)?;
     let source = base.source();
     times.load += start.elapsed();
 

@@ -1,6 +1,8 @@
 //! Finds packs and witnesses under the paths that a user names.
 
-use crate::load::typed::InputError;
+use crate::load::typed::{InputError, read};
+use crate::load::witness::WitnessFile;
+use crate::source::Source;
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
@@ -13,6 +15,32 @@ pub struct Inputs {
     pub witnesses: HashMap<(u64, u64), PathBuf>,
     /// Files in the folders that are neither.
     pub ignored: Vec<PathBuf>,
+}
+
+impl Source for Inputs {
+    fn count(&self) -> usize {
+        self.packs.len()
+    }
+
+    fn name(&self, index: usize) -> String {
+        self.packs.get(index).map(|path| path.display().to_string()).unwrap_or_default()
+    }
+
+    fn origin(&self) -> &'static str {
+        "file"
+    }
+
+    fn pack(&self, index: usize) -> Result<Vec<u8>, InputError> {
+        match self.packs.get(index) {
+            Some(path) => read(path),
+            None => Err(InputError::at("", format!("there is no pack {index}"))),
+        }
+    }
+
+    fn witness(&self, _: usize, chain_id: u64, number: u64) -> Result<Option<(String, WitnessFile)>, InputError> {
+        let Some(path) = self.witnesses.get(&(chain_id, number)) else { return Ok(None) };
+        Ok(Some((path.display().to_string(), WitnessFile::read(path)?)))
+    }
 }
 
 /// What a file's name says that it is.

@@ -19,13 +19,13 @@ use crate::load::code_cache::CodeCache;
 use crate::load::transaction_pack::{self, TransactionPack};
 use crate::load::typed::{self, InputError};
 use crate::report::{InputReport, Kind, Summary, Times, peak_memory};
+use crate::source::Source;
 use crate::trace::Tracing;
 use serde::Deserialize;
 use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
@@ -61,7 +61,7 @@ pub struct Options {
 
 /// What all workers share.
 struct Shared<'a> {
-    inputs: &'a Inputs,
+    source: &'a dyn Source,
     options: &'a Options,
     codes: CodeCache,
     /// Whether one pack's senders are to be recovered by several threads: there are fewer packs than threads.
@@ -94,16 +94,17 @@ impl<F: FnMut(InputReport)> InOrder<F> {
 /// # Errors
 /// When the worker threads cannot be started.
 pub fn replay(
-    inputs: &Inputs,
+    source: &dyn Source,
     options: &Options,
     sink: impl FnMut(InputReport) + Send,
 ) -> Result<Summary, rayon::ThreadPoolBuildError> {
     let start = Instant::now();
     let pool = rayon::ThreadPoolBuilder::new().num_threads(options.threads).build()?;
     let threads = pool.current_num_threads();
-    let few = inputs.packs.len() < threads;
+    let count = source.count();
+    let few = count < threads;
     let shared = Shared {
-        inputs,
+        source,
         options,
         codes: CodeCache::default(),
         parallel_senders: few,
@@ -118,13 +119,15 @@ pub fn replay(
     let work = || {
         loop {
             let index = next.fetch_add(1, Ordering::Relaxed);
-            let Some(path) = inputs.packs.get(index) else { break };
-            let report = contained(path, &shared);
+            if index >= count {
+                break;
+            }
+            let report = contained(index, &shared);
             out.lock().unwrap_or_else(PoisonError::into_inner).put(index, report);
         }
     };
     pool.scope(|scope| {
-        for _ in 0..threads.min(inputs.packs.len()) {
+        for _ in 0..threads.min(count) {
             scope.spawn(|_| work());
         }
     });
@@ -137,9 +140,11 @@ pub fn replay(
 }
 
 /// One pack, whatever happens.
-fn contained(path: &Path, shared: &Shared<'_>) -> InputReport {
-    let file = path.display().to_string();
-    contain(|| one(path, &file, shared)).unwrap_or_else(|error| InputReport::failed(&file, error.in_file(&file)))
+fn contained(index: usize, shared: &Shared<'_>) -> InputReport {
+    let file = shared.source.name(index);
+    let report = contain(|| one(index, &file, shared));
+    let report = report.unwrap_or_else(|error| InputReport::failed(&file, error.in_file(&file)));
+    InputReport { origin: shared.source.origin(), ..report }
 }
 
 thread_local! {
@@ -217,9 +222,9 @@ fn parse(document: &[u8]) -> Result<Pack, InputError> {
     }
 }
 
-fn one(path: &Path, file: &str, shared: &Shared<'_>) -> Result<InputReport, InputError> {
+fn one(index: usize, file: &str, shared: &Shared<'_>) -> Result<InputReport, InputError> {
+    let document = shared.source.pack(index)?;
     let start = Instant::now();
-    let document = typed::read(path)?;
     let pack = parse(&document)?;
     drop(document);
     let times = Times { load: start.elapsed(), ..Times::default() };
@@ -228,7 +233,7 @@ fn one(path: &Path, file: &str, shared: &Shared<'_>) -> Result<InputReport, Inpu
         Pack::Transaction(pack) => (Kind::Transaction, pack.chain_id.0, pack.block.number.0, Some(pack.fork.0)),
     };
     let result = match pack {
-        Pack::Block(pack) => block::replay(file, *pack, times, shared),
+        Pack::Block(pack) => block::replay(index, file, *pack, times, shared),
         Pack::Transaction(pack) => single::replay(file, *pack, times, shared),
     };
     Ok(result.unwrap_or_else(|error| InputReport {

@@ -65,6 +65,7 @@ pub fn block_line(report: &InputReport) -> String {
         "gasUsed": report.gas_used,
         "steps": report.steps,
         "state": report.state.name(),
+        "origin": report.origin,
         "result": result,
         "verified": checks(&report.checks),
         "mismatches": mismatches,

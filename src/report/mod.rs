@@ -137,6 +137,8 @@ pub struct InputReport {
     pub steps: u64,
     /// Where the state came from.
     pub state: StateSource,
+    /// Where the data came from: `file`, or the method of the node that gave the state.
+    pub origin: &'static str,
     /// What was compared.
     pub checks: Checks,
     /// How it ended.
@@ -162,6 +164,7 @@ impl InputReport {
             gas_used: 0,
             steps: 0,
             state: StateSource::Partial,
+            origin: "file",
             checks: Checks::default(),
             verdict: Verdict::Failed(error),
             times: Times::default(),

@@ -141,11 +141,11 @@ impl<'a> Node<'a> {
 
     fn document(&self, number: u64, options: &NodeOptions, counts: &Counts) -> Result<Document, InputError> {
         let failed = |error: FetchError| InputError::at("", error.to_string());
-        if let Some(cache) = &options.cache {
-            if let Some(document) = self.cached(number, cache).map_err(|error| counts.fail(error, failed))? {
-                counts.hits.fetch_add(1, Ordering::Relaxed);
-                return Ok(document);
-            }
+        if let Some(cache) = &options.cache
+            && let Some(document) = self.cached(number, cache).map_err(|error| counts.fail(error, failed))?
+        {
+            counts.hits.fetch_add(1, Ordering::Relaxed);
+            return Ok(document);
         }
         let recorded = self.recorder.record(number).map_err(|error| counts.fail(error, failed))?;
         counts.fetched.fetch_add(1, Ordering::Relaxed);

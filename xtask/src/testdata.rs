@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
-use isolane::fetch::{BlockRange, FetchOptions, fetch};
+use isolane::fetch::{BlockRange, FetchOptions, NodeArgs, StateMethod, fetch};
 use isolane::spec::fork::Fork;
 
 /// The execution specs' package and zstd, exactly as the bundled data were made with.
@@ -137,16 +137,16 @@ impl Work {
             let url = about["url"].as_str().context("no url")?;
             let last = about["last"].as_u64().context("no last block")?;
             std::fs::write(run.join("run.json"), &line)?;
-            let options = FetchOptions {
-                rpc: url.to_owned(),
+            let node = NodeArgs {
+                rpc: Some(url.to_owned()),
                 blocks: vec![BlockRange { start: 0, end: Some(last + 1), step: 1 }],
-                out: run.join("raw"),
                 fork: Some(fork),
-                overwrite: true,
+                state: Some(StateMethod::Tracer),
+                concurrency: 1,
                 timeout: 60,
                 retries: 3,
-                level: 3,
             };
+            let options = FetchOptions { node, out: run.join("raw"), overwrite: true, level: 3 };
             let summary = fetch(&options, &|_, _, _| None)?;
             println!("{name}: {} blocks, {} transactions", summary.written.len(), summary.transactions);
             for note in summary.notes {
