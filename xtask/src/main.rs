@@ -1,9 +1,11 @@
 //! The development tasks: `cargo xtask test|bench|codegen|contracts|mutants|setup|testdata`.
 
+mod anvil;
 mod bench;
 mod codegen;
 mod contracts;
 mod mutants;
+mod node;
 mod setup;
 mod shell;
 mod tally;
@@ -35,6 +37,8 @@ enum Task {
     Mutants(mutants::Args),
     /// Installs what the tests need, or says what to install.
     Setup(setup::Args),
+    /// Replays blocks of a real node, anvil from npm, from end to end.
+    Node(node::Args),
     /// Makes the bundled test data again.
     Testdata(testdata::Args),
 }
@@ -47,6 +51,7 @@ fn main() -> ExitCode {
         Task::Contracts(args) => contracts::run(&args),
         Task::Mutants(args) => mutants::run(&args),
         Task::Setup(args) => setup::run(&args),
+        Task::Node(args) => node::run(&args),
         Task::Testdata(args) => testdata::run(&args),
     };
     match result {

@@ -3,11 +3,11 @@
 //! npm packages and the execution specs are installed into `target/testdata`; the blocks are recorded from an anvil on
 //! 127.0.0.1 with the library's own `fetch`, and the specs give and confirm what consensus says of them.
 
-use std::io::{BufRead, BufReader};
+use crate::anvil::{self, Anvil, run_in};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use isolane::fetch::{BlockRange, FetchOptions, NodeArgs, StateMethod, fetch};
 use isolane::spec::fork::Fork;
 
@@ -95,12 +95,7 @@ impl Work {
     fn prepare() -> Result<Self> {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask is not inside a checkout")?;
         let (data, target) = (root.join("testdata"), root.join("target/testdata"));
-        let npm = target.join("npm");
-        std::fs::create_dir_all(&npm)?;
-        copy_folder(&data.join("make"), &npm)?;
-        if !npm.join("node_modules/@foundry-rs/anvil").exists() {
-            run_in(&npm, Command::new("npm").args(["install", "--ignore-scripts", "--no-audit", "--no-fund"]))?;
-        }
+        let npm = anvil::install(&target, &data.join("make"))?;
         let venv = target.join("venv");
         if !venv.join("bin/python").exists() {
             run_in(&target, Command::new("python3").args(["-m", "venv", "venv"]))?;
@@ -116,29 +111,12 @@ impl Work {
     /// Records the fork's chain and writes its packs.
     fn blocks(&self, name: &str, fork: Fork) -> Result<()> {
         let run = self.target.join("raw").join(name);
-        if run.exists() {
-            std::fs::remove_dir_all(&run)?;
-        }
-        std::fs::create_dir_all(&run)?;
-        let mut recorder = Command::new("node")
-            .args(["record.mjs", name])
-            .arg(&run)
-            .current_dir(&self.npm)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .context("cannot start node")?;
+        let anvil = Anvil::start(&self.npm, name, &run)?;
         let recorded = (|| -> Result<()> {
-            let output = recorder.stdout.take().context("no pipe from node")?;
-            let mut line = String::new();
-            BufReader::new(output).read_line(&mut line)?;
-            let about: serde_json::Value =
-                serde_json::from_str(&line).with_context(|| format!("{name}: recording failed"))?;
-            let url = about["url"].as_str().context("no url")?;
-            let last = about["last"].as_u64().context("no last block")?;
-            std::fs::write(run.join("run.json"), &line)?;
+            std::fs::write(run.join("run.json"), &anvil.about)?;
+            let (url, last) = (&anvil.url, anvil.last);
             let node = NodeArgs {
-                rpc: Some(url.to_owned()),
+                rpc: Some(url.clone()),
                 blocks: vec![BlockRange { start: 0, end: Some(last + 1), step: 1 }],
                 fork: Some(fork),
                 state: Some(StateMethod::Tracer),
@@ -154,40 +132,12 @@ impl Work {
             }
             Ok(())
         })();
-        // The recorder serves until its standard input closes.
-        drop(recorder.stdin.take());
-        let status = recorder.wait()?;
+        anvil.stop()?;
         recorded?;
-        ensure!(status.success(), "{name}: the recorder ended with {status}");
         let out = self.data.join("blocks/anvil").join(name);
         if out.exists() {
             std::fs::remove_dir_all(&out)?;
         }
         self.python("finish.py", &[&run, &out])
     }
-}
-
-/// Runs a program in a folder; it must succeed.
-fn run_in(folder: &Path, command: &mut Command) -> Result<()> {
-    let program = command.get_program().to_string_lossy().into_owned();
-    let status = command.current_dir(folder).status().with_context(|| format!("cannot start {program}"))?;
-    if !status.success() {
-        let arguments: Vec<_> = command.get_args().map(|a| a.to_string_lossy().into_owned()).collect();
-        bail!("failed: {program} {}", arguments.join(" "));
-    }
-    Ok(())
-}
-
-fn copy_folder(from: &Path, to: &Path) -> Result<()> {
-    std::fs::create_dir_all(to)?;
-    for entry in std::fs::read_dir(from).with_context(|| from.display().to_string())? {
-        let entry = entry?;
-        let target = to.join(entry.file_name());
-        if entry.file_type()?.is_dir() {
-            copy_folder(&entry.path(), &target)?;
-        } else {
-            std::fs::copy(entry.path(), target)?;
-        }
-    }
-    Ok(())
 }

@@ -1,0 +1,122 @@
+//! `cargo xtask node`: `isolane replay --rpc` from end to end against a real node. Its blocks have to match, and the calls of
+//! every transaction have to be those that the node itself traces.
+
+use crate::anvil::{self, Anvil};
+use crate::shell;
+use anyhow::{Context, Result, ensure};
+use isolane::load::rpc::{Rpc, RpcSettings};
+use serde_json::{Value, json};
+use std::path::PathBuf;
+
+/// The forks whose chains are replayed.
+const FORKS: [&str; 2] = ["prague", "osaka"];
+
+/// Replays the chains of a node that is started for it.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Only these forks, by anvil's names.
+    #[arg(long)]
+    fork: Vec<String>,
+}
+
+/// Runs the task; whether everything matched. Prints `N passed, M failed`.
+pub fn run(args: &Args) -> Result<bool> {
+    let root = shell::root();
+    let target = root.join("target/testdata");
+    let npm = anvil::install(&target, &root.join("testdata/make"))?;
+    let isolane = std::env::current_exe()?.with_file_name(format!("isolane{}", std::env::consts::EXE_SUFFIX));
+    ensure!(isolane.exists(), "{} is not there: cargo build --release --bin isolane", isolane.display());
+    let (mut passed, mut failed) = (0, 0);
+    for fork in FORKS {
+        if !args.fork.is_empty() && !args.fork.iter().any(|wanted| wanted == fork) {
+            continue;
+        }
+        let folder = target.join("node").join(fork);
+        let node = Anvil::start(&npm, fork, &folder)?;
+        let compared = compare(&isolane, fork, &node, &folder);
+        node.stop()?;
+        let counts = compared.with_context(|| fork.to_owned())?;
+        println!(
+            "{fork}: {} blocks match, {} do not; {} transactions with the node's calls, {} without",
+            counts[0], counts[1], counts[2], counts[3]
+        );
+        passed += counts[0] + counts[2];
+        failed += counts[1] + counts[3];
+    }
+    println!("{passed} passed, {failed} failed");
+    Ok(failed == 0 && passed > 0)
+}
+
+/// Blocks that match and that do not, transactions whose calls are equal and not.
+fn compare(isolane: &PathBuf, fork: &str, node: &Anvil, folder: &std::path::Path) -> Result<[u64; 4]> {
+    let trace = folder.join("calls.jsonl");
+    let range = format!("1:{}", node.last + 1);
+    let mut command = shell::command(isolane);
+    command.args(["replay", "--rpc", &node.url, "--blocks", &range, "--fork", fork, "--no-cache", "--json"]);
+    command.args(["--trace-kind", "call-tree", "--trace"]).arg(&trace);
+    let output = command.output().context("cannot run isolane")?;
+    eprint!("{}", String::from_utf8_lossy(&output.stderr));
+    let mut counts = [0; 4];
+    for line in String::from_utf8_lossy(&output.stdout).lines() {
+        let line: Value = serde_json::from_str(line).context("isolane printed no JSON")?;
+        if line["type"] == "block" {
+            let matches = line["result"] == "match";
+            if !matches {
+                println!("{line}");
+            }
+            counts[usize::from(!matches)] += 1;
+        }
+    }
+    let ours = std::fs::read_to_string(&trace).with_context(|| trace.display().to_string())?;
+    let mut ours = ours.lines();
+    let rpc = Rpc::new(&node.url, RpcSettings::default());
+    for number in 1..=node.last {
+        let config = json!({"tracer": "callTracer"});
+        let theirs = rpc.call("debug_traceBlockByNumber", json!([format!("{number:#x}"), config]))?;
+        for traced in theirs.as_array().context("expected an array of traces")? {
+            let line = ours.next().context("isolane traced fewer transactions than the node")?;
+            let line: Value = serde_json::from_str(line)?;
+            let mut place = format!("block {number}, {}", traced["txHash"]);
+            let equal = line["hash"] == traced["txHash"] && same(&line["callTree"], &traced["result"], &mut place);
+            if !equal {
+                println!("{fork}: the calls differ: {place}");
+            }
+            counts[2 + usize::from(!equal)] += 1;
+        }
+    }
+    ensure!(ours.next().is_none(), "isolane traced more transactions than the node");
+    Ok(counts)
+}
+
+/// Whether two calls and all below them are equal; else `place` says where they are not.
+fn same(ours: &Value, theirs: &Value, place: &mut String) -> bool {
+    let empty = |value: &Value| value.is_null() || *value == "0x";
+    for field in ["type", "from", "to", "value", "gas", "gasUsed", "input", "output"] {
+        let (a, b) = (&ours[field], &theirs[field]);
+        if a != b && !(empty(a) && empty(b)) {
+            *place += &format!(": {field}: {a} here, {b} there");
+            return false;
+        }
+    }
+    // Each has words of its own for what went wrong.
+    if ours["error"].is_null() != theirs["error"].is_null() {
+        *place += &format!(": error: {} here, {} there", ours["error"], theirs["error"]);
+        return false;
+    }
+    let none = Vec::new();
+    let calls = |value: &Value| value["calls"].as_array().cloned().unwrap_or_else(|| none.clone());
+    let (a, b) = (calls(ours), calls(theirs));
+    if a.len() != b.len() {
+        *place += &format!(": {} calls here, {} there", a.len(), b.len());
+        return false;
+    }
+    a.iter().zip(&b).enumerate().all(|(index, (a, b))| {
+        let before = place.len();
+        *place += &format!("/{index}");
+        let equal = same(a, b, place);
+        if equal {
+            place.truncate(before);
+        }
+        equal
+    })
+}
