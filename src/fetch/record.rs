@@ -2,7 +2,10 @@
 
 use super::merge::{PreState, quantity};
 use super::{FetchError, ForkSchedule, malformed, system};
+use crate::load::json_rpc::RpcBlock;
 use crate::load::rpc::Rpc;
+use crate::load::{envelope, typed};
+use isolane_gpu::transition::recover_authority;
 use isolane_spec::fork::Fork;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -186,7 +189,9 @@ impl<'a> Recorder<'a> {
             self.trace(number, &tag, &transaction_hashes, &mut state, &mut notes)?;
             let withdrawals = block.get("withdrawals").and_then(Value::as_array).into_iter().flatten();
             let recipients = withdrawals.filter_map(|w| w.get("address")).filter_map(Value::as_str);
-            for address in recipients.chain([miner.as_str()]) {
+            let authorities = self.authorities(&block, fork);
+            let authorities = authorities.iter().map(String::as_str);
+            for address in recipients.chain([miner.as_str()]).chain(authorities) {
                 let address = address.to_ascii_lowercase();
                 if state.knows(&address) || unknown.contains(&address) {
                     continue;
@@ -228,6 +233,16 @@ impl<'a> Recorder<'a> {
             pack["prestateUnknown"] = json!(unknown);
         }
         Ok(Recorded { pack, witness, transactions: transactions.len() as u64, notes })
+    }
+
+    /// Who signed delegations (EIP-7702): whether their accounts exist decides on a refund, but tracers leave them out where the
+    /// delegation is not set.
+    fn authorities(&self, block: &Value, fork: Fork) -> Vec<String> {
+        // What cannot be read here is an error of the replay.
+        let Ok(block) = typed::parse::<RpcBlock>(block.to_string().as_bytes()) else { return Vec::new() };
+        let signed = block.transactions.iter().filter_map(|rpc| envelope::prepare(rpc, self.chain_id, fork).ok());
+        let lists = signed.flat_map(|signed| signed.transaction.authorization_list);
+        lists.filter_map(|one| recover_authority(&one)).map(|authority| format!("{authority:#x}")).collect()
     }
 
     fn witness(&self, number: u64, tag: &str) -> Result<Value, FetchError> {

@@ -1,4 +1,4 @@
-//! The development tasks: `cargo xtask test|bench|codegen|contracts|mutants|setup|testdata`.
+//! The development tasks: `cargo xtask test|bench|codegen|contracts|mutants|node|setup|testdata`.
 
 mod anvil;
 mod bench;

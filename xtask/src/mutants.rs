@@ -36,9 +36,9 @@ pub struct Args {
 }
 
 impl Args {
-    /// All bugs.
-    pub fn all(offline: bool) -> Self {
-        Self { every: 1, offline, ..Self::default() }
+    /// Every n-th bug.
+    pub fn every(every: usize, offline: bool) -> Self {
+        Self { every, offline, ..Self::default() }
     }
 }
 

@@ -17,6 +17,9 @@ const DRIVER_FOLDERS: [&str; 3] = ["/usr/share/vulkan/icd.d", "/etc/vulkan/icd.d
 /// Debian and Ubuntu packages of a software Vulkan driver and the loader.
 const VULKAN_PACKAGES: [&str; 2] = ["mesa-vulkan-drivers", "libvulkan1"];
 
+/// Debian and Ubuntu packages of what runs the node that replays are tested against.
+const NODE_PACKAGES: [&str; 2] = ["nodejs", "npm"];
+
 /// Runs the task; whether everything is there.
 pub fn run(args: &Args) -> Result<bool> {
     ensure_all(args.offline)
@@ -32,7 +35,15 @@ pub fn ensure_all(offline: bool) -> Result<bool> {
         ensure!(!offline && shell::exists("rustup"), "{component} is missing: run `rustup component add {component}`");
         shell::must(shell::command("rustup").args(["component", "add", component]))?;
     }
-    let driver = has_vulkan_driver() || (cfg!(target_os = "linux") && !offline && install_vulkan_driver());
+    let npm =
+        shell::exists("npm") || (cfg!(target_os = "linux") && !offline && install(&NODE_PACKAGES, "Node.js and npm"));
+    if !npm {
+        println!(
+            "setup: no npm: tests against a real node (`cargo xtask node`) cannot run: install Node.js 20 or later"
+        );
+    }
+    let driver = has_vulkan_driver()
+        || (cfg!(target_os = "linux") && !offline && install(&VULKAN_PACKAGES, "a software Vulkan driver"));
     if driver || !cfg!(target_os = "linux") {
         println!("setup: everything is there");
     } else {
@@ -66,17 +77,18 @@ fn has_driver(prefix: &str) -> bool {
     })
 }
 
-fn install_vulkan_driver() -> bool {
+/// Installs packages where that is possible.
+fn install(packages: &[&str], what: &str) -> bool {
     if !shell::exists("apt-get") || !is_root() {
         return false;
     }
-    println!("setup: installing {} (a software Vulkan driver)", VULKAN_PACKAGES.join(" "));
+    println!("setup: installing {} ({what})", packages.join(" "));
     let apt = |arguments: &[&str]| {
         shell::run(shell::command("apt-get").env("DEBIAN_FRONTEND", "noninteractive").arg("-qq").args(arguments))
             .unwrap_or(false)
     };
     let mut install = vec!["install", "-y", "--no-install-recommends"];
-    install.extend(VULKAN_PACKAGES);
+    install.extend(packages);
     apt(&["update"]) && apt(&install)
 }
 
