@@ -9,6 +9,7 @@ pub mod diff;
 pub mod engine;
 pub mod exchange;
 pub mod fetch;
+pub mod gather;
 pub mod gpu;
 pub mod load;
 pub mod manifest;

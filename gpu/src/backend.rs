@@ -27,16 +27,18 @@ use isolane_spec::{
 };
 use rayon::prelude::*;
 use std::collections::BTreeMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// More gas than this a lane cannot count: the costs of memory must fit beside it.
-const MOST_GAS: u64 = 0xf000_0000;
+/// More gas than this a lane cannot count.
+const MOST_GAS: u64 = (1 << 63) - (1 << 32);
 /// Words of the outbox at least.
 const OUTBOX_WORDS: u64 = 1 << 21;
 /// Code that is decoded ahead of its first call, in bytes a state.
 const EAGER_CODE: usize = 8 << 20;
+/// Stack of a thread of the host's part.
+const STACK: usize = 16 << 20;
 /// Words of decoded code that are kept from batch to batch.
 const KEPT_CODE: usize = 24 << 20;
 
@@ -94,6 +96,8 @@ pub enum OpenError {
 /// Executes batches on a device.
 pub struct Gpu {
     inner: Mutex<Inner>,
+    /// Threads for the host's part of the work, and for nothing else: whoever waits for the device must never be one of them.
+    pool: rayon::ThreadPool,
     services: Arc<dyn Services>,
     fallback: Arc<dyn Backend + Send + Sync>,
     options: GpuOptions,
@@ -146,7 +150,12 @@ impl Gpu {
         adapter.self_test(options.deadline)?;
         let kernels = ready(adapter, &options)?;
         let inner = Inner { kernels: Some(kernels), codes: CodeStore::new(), statistics: Statistics::default() };
-        Ok(Self { inner: Mutex::new(inner), services, fallback, options, adapter: adapter.clone() })
+        let pool = rayon::ThreadPoolBuilder::new()
+            .stack_size(STACK)
+            .thread_name(|index| format!("gpu-host-{index}"))
+            .build()
+            .map_err(|error| DeviceError::Open(format!("no threads for the host's part: {error}")))?;
+        Ok(Self { inner: Mutex::new(inner), pool, services, fallback, options, adapter: adapter.clone() })
     }
 
     /// The adapter.
@@ -188,8 +197,19 @@ impl Backend for Gpu {
     }
 
     fn execute(&self, batch: &Batch) -> Results {
-        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        let inner = &mut *inner;
+        // A thread of a pool that waits for its pool's work takes up other work meanwhile, and that may call this again. A
+        // plain thread does not.
+        let work = || {
+            let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+            let inner = &mut *inner;
+            self.pool.install(|| self.execute_alone(inner, batch))
+        };
+        std::thread::scope(|scope| scope.spawn(work).join()).unwrap_or_else(|payload| resume_unwind(payload))
+    }
+}
+
+impl Gpu {
+    fn execute_alone(&self, inner: &mut Inner, batch: &Batch) -> Results {
         let mut results: Results = batch
             .transactions
             .iter()
@@ -234,9 +254,7 @@ impl Backend for Gpu {
         }
         results
     }
-}
 
-impl Gpu {
     fn courses<'a>(&self, batch: &'a Batch) -> Vec<Course<'a>> {
         // Each transaction of an independent environment is an environment of its own.
         let mut sequential: Vec<Option<usize>> = vec![None; batch.environments.len()];
@@ -278,6 +296,7 @@ impl Gpu {
             };
             let Some(result) = result else {
                 course.work.push_front(item);
+                recall(course, statistics);
                 return;
             };
             match &result {
@@ -523,6 +542,20 @@ impl Gpu {
     }
 }
 
+/// Of what ran and is not committed yet, all that read what has changed since runs again, all at once.
+fn recall(course: &mut Course<'_>, statistics: &mut Statistics) {
+    let Course { work, commits, .. } = course;
+    for item in work {
+        let Some((_, _, reads, seen)) = &mut item.ran else { continue };
+        if commits[*seen..].iter().any(|diff| transition::conflicts(reads, diff)) {
+            item.ran = None;
+            statistics.reruns += 1;
+        } else {
+            *seen = commits.len();
+        }
+    }
+}
+
 /// Blob gas of a whole block.
 fn blob_gas(environment: &Environment) -> u64 {
     environment.rules.blob_schedule.max.saturating_mul(GAS_PER_BLOB)
@@ -591,7 +624,7 @@ fn lane_start(place: usize, start: &Start) -> LaneStart {
         environment: place,
         creates: start.kind == Kind::Create,
         // No more than `MOST_GAS`.
-        gas: start.gas.min(MOST_GAS) as u32,
+        gas: start.gas.min(MOST_GAS),
         refund: start.refund as i32,
         origin: start.sender,
         gas_price: start.gas_price,
@@ -642,7 +675,7 @@ fn ended(end: EndReport) -> Option<Ended> {
         .collect();
     Some(Ended {
         status: status_of(end.status)?,
-        gas_left: end.gas.into(),
+        gas_left: end.gas,
         refund: end.refund.into(),
         output: end.output,
         logs: end.logs,
