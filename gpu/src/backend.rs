@@ -29,7 +29,7 @@ use rayon::prelude::*;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// More gas than this a lane cannot count.
 const MOST_GAS: u64 = (1 << 63) - (1 << 32);
@@ -55,11 +55,13 @@ pub struct GpuOptions {
     pub rounds: u32,
     /// The device is given up when an exchange takes longer.
     pub deadline: Duration,
+    /// Whether each kernel runs alone and is timed: for profiles, it costs time.
+    pub timed: bool,
 }
 
 impl Default for GpuOptions {
     fn default() -> Self {
-        Self { lanes: 65_536, workgroup: 64, steps: 512, rounds: 6, deadline: Duration::from_secs(120) }
+        Self { lanes: 65_536, workgroup: 64, steps: 512, rounds: 6, deadline: Duration::from_secs(120), timed: false }
     }
 }
 
@@ -80,6 +82,21 @@ pub struct Statistics {
     pub steps: u64,
     /// Where the device's time went.
     pub times: Times,
+    /// Preparing transactions on the host.
+    pub prepare: Duration,
+    /// Finishing and committing them.
+    pub finish: Duration,
+}
+
+/// The lanes of a class on a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Capacity {
+    /// The class.
+    pub class: &'static str,
+    /// Lanes at once. A batch of more is run in parts.
+    pub lanes: u32,
+    /// Bytes of a lane.
+    pub bytes: u64,
 }
 
 /// Why a device cannot be used.
@@ -170,6 +187,21 @@ impl Gpu {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner).statistics.clone()
     }
 
+    /// How many lanes of each class run at once, and the bytes that each takes on the device.
+    #[must_use]
+    pub fn capacity(&self) -> Vec<Capacity> {
+        let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let limit = inner.kernels.as_ref().map_or(0, Kernels::binding_limit);
+        CLASSES
+            .iter()
+            .map(|class| Capacity {
+                class: class.name,
+                lanes: class.fitting(limit, self.options.lanes),
+                bytes: class.bytes(),
+            })
+            .collect()
+    }
+
     /// Compiles all kernels now rather than at their first use. Returns how long each took.
     ///
     /// # Errors
@@ -186,7 +218,7 @@ impl Gpu {
 fn ready(adapter: &Adapter, options: &GpuOptions) -> Result<Kernels, DeviceError> {
     catch_unwind(AssertUnwindSafe(|| {
         let device = Device::open(adapter.inner())?;
-        Kernels::new(device, options.workgroup, options.deadline, None)
+        Kernels::new(device, options.workgroup, options.deadline, options.timed, None)
     }))
     .unwrap_or_else(|payload| Err(DeviceError::from_panic(payload.as_ref())))
 }
@@ -222,9 +254,12 @@ impl Gpu {
         }
         let mut runs = self.run_environments(&courses, inner, &mut tables);
         loop {
+            let start = Instant::now();
             for course in &mut courses {
                 self.commit(course, &mut results, &mut inner.statistics);
             }
+            inner.statistics.finish += start.elapsed();
+            let start = Instant::now();
             // What runs next: everything that has not run on a state that still holds.
             let mut jobs = Vec::new();
             for (place, course) in courses.iter_mut().enumerate() {
@@ -250,6 +285,7 @@ impl Gpu {
             for (place, course) in courses.iter().enumerate() {
                 refresh(&mut runs[place], course, inner, &mut tables);
             }
+            inner.statistics.prepare += start.elapsed();
             self.run(inner, &mut tables, &runs, &mut courses, jobs);
         }
         results
@@ -507,8 +543,7 @@ impl Gpu {
             }
             let Some(kernels) = &mut inner.kernels else { break };
             let limit = kernels.binding_limit();
-            let most = (limit / class.word_bytes()).min(limit / class.stack_bytes());
-            lanes = lanes.min(u32::try_from(most).unwrap_or(u32::MAX)).max(1);
+            lanes = class.fitting(limit, lanes);
             let outbox = (u64::from(lanes) * 512).max(OUTBOX_WORDS).min(limit / 4);
             let limits = RunLimits {
                 lanes,

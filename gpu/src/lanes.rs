@@ -22,6 +22,7 @@ use rayon::prelude::*;
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::Instant;
 
 /// An account that a lane's journal starts with.
 #[derive(Clone, Debug)]
@@ -278,6 +279,7 @@ impl Host<'_> {
                 }
                 break;
             }
+            let answering = Instant::now();
             let mut at = 0;
             let mut precompiles = Vec::new();
             for _ in 0..exchange.count {
@@ -326,6 +328,7 @@ impl Host<'_> {
                 replies.push((at, words.len()));
                 pool.send(lane, at);
             }
+            self.kernels.times.services += answering.elapsed();
         }
         Ok(ends.into_iter().map(|end| end.unwrap_or(LaneEnd::Escaped(escape::REPORT))).collect())
     }
