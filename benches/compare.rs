@@ -106,7 +106,7 @@ fn measure(workload: &Workload, threads: usize, plan: Plan) -> Result<Vec<Row>, 
 fn one_thread(workload: &Workload, state: &PeerState, steps: u64, plan: Plan) -> Result<Row, Box<dyn Error>> {
     let environment = workload.environment();
     let mut machine = Machine::new(environment.clone());
-    let mut peer = Peer::new(&environment, state);
+    let mut peer = Peer::new(&environment, state).expect("Cancun");
     let transactions = peer::transactions(workload);
     let mut isolane = |repeat: usize| {
         let mut totals = Totals::default();
@@ -157,7 +157,7 @@ fn many_threads(
             .map(|index| Mutex::new(prepared[range_of(index, size)].to_vec()))
             .collect();
         shared_pass(&pool, size, repeat, |next| {
-            let mut peer = Peer::new(&environment, state);
+            let mut peer = Peer::new(&environment, state).expect("Cancun");
             peer.run(prepared.first().cloned());
             next.work(|index, _| {
                 let copy = std::mem::take(&mut *copies[index].lock().expect("no worker panicked"));

@@ -42,7 +42,7 @@ fn bench(criterion: &mut Criterion, workload: &Workload) -> Result<(), Box<dyn E
     group.bench_function(BenchmarkId::new("isolane", size), |bencher| {
         bencher.iter(|| run_isolane(&mut machine, &workload.transactions));
     });
-    let mut peer = Peer::new(&environment, &state);
+    let mut peer = Peer::new(&environment, &state).expect("Cancun");
     group.bench_function(BenchmarkId::new("revm", size), |bencher| {
         bencher.iter_batched(|| transactions.clone(), |prepared| peer.run(prepared), BatchSize::LargeInput);
     });
@@ -66,7 +66,7 @@ fn bench(criterion: &mut Criterion, workload: &Workload) -> Result<(), Box<dyn E
                 rayon::scope(|scope| {
                     for part in parts {
                         scope.spawn(|_| {
-                            Peer::new(&environment, &state).run(part);
+                            Peer::new(&environment, &state).expect("Cancun").run(part);
                         });
                     }
                 });

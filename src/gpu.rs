@@ -89,14 +89,24 @@ impl BackendArgs {
     /// # Errors
     /// When a device was asked for and none can be used.
     pub fn open(&self) -> Result<Option<Gpu>, NoDevice> {
+        self.open_timed(false)
+    }
+
+    /// As [`Self::open`]; each kernel may run alone and be timed.
+    ///
+    /// # Errors
+    /// When a device was asked for and none can be used.
+    pub fn open_timed(&self, timed: bool) -> Result<Option<Gpu>, NoDevice> {
         match self.backend {
             BackendKind::Cpu => Ok(None),
-            BackendKind::Gpu => self.device().map(Some),
-            BackendKind::Auto => Ok(self.device().inspect_err(|reason| tracing::info!("on the CPU: {reason}")).ok()),
+            BackendKind::Gpu => self.device(timed).map(Some),
+            BackendKind::Auto => {
+                Ok(self.device(timed).inspect_err(|reason| tracing::info!("on the CPU: {reason}")).ok())
+            }
         }
     }
 
-    fn device(&self) -> Result<Gpu, NoDevice> {
+    fn device(&self, timed: bool) -> Result<Gpu, NoDevice> {
         let all = adapters();
         if all.is_empty() {
             return Err(NoDevice::None);
@@ -114,7 +124,8 @@ impl BackendArgs {
             let asked = self.adapter.clone().unwrap_or_default();
             return Err(NoDevice::Unknown { asked, there: names.join(", ") });
         }
-        let options = self.lanes.map_or_else(GpuOptions::default, |lanes| GpuOptions { lanes, ..Default::default() });
+        let base = GpuOptions { timed, ..GpuOptions::default() };
+        let options = self.lanes.map_or(base, |lanes| GpuOptions { lanes, ..base });
         let mut reasons = String::new();
         for adapter in chosen {
             match open(adapter, options) {

@@ -1,5 +1,6 @@
 //! isolane executes many isolated EVM transactions at once.
 
+pub mod bench;
 pub mod block;
 pub mod chain;
 pub mod cli;
@@ -9,6 +10,7 @@ pub mod diff;
 pub mod engine;
 pub mod exchange;
 pub mod fetch;
+pub mod gather;
 pub mod gpu;
 pub mod load;
 pub mod manifest;

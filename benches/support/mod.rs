@@ -3,53 +3,17 @@
 pub mod facts;
 pub mod peer;
 
-use isolane::cpu::{Available, Machine};
+use isolane::cpu::Machine;
 use isolane::diff::compare::{Exactness, differences};
 use isolane::diff::oracle::Oracle;
 use isolane::load::workload::{self, Workload};
 use serde::Serialize;
 use std::error::Error;
-use std::hint::black_box;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Gas and blob gas of a block without limit: workloads are not blocks.
-pub const UNLIMITED: Available = Available { gas: u64::MAX, blob_gas: u64::MAX };
-
-/// What a pass over a batch did; equal for both executors, or they did not do the same work.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Totals {
-    pub gas: u64,
-    pub logs: u64,
-    pub output_bytes: u64,
-    pub successes: u64,
-}
-
-impl std::ops::AddAssign for Totals {
-    fn add_assign(&mut self, other: Self) {
-        self.gas += other.gas;
-        self.logs += other.logs;
-        self.output_bytes += other.output_bytes;
-        self.successes += other.successes;
-    }
-}
-
-/// Runs every transaction of a range from the same pre-state on isolane.
-pub fn run_isolane(machine: &mut Machine, transactions: &[isolane::spec::Transaction]) -> Totals {
-    let mut totals = Totals::default();
-    for transaction in transactions {
-        machine.rewind();
-        let outcome = machine.transact(transaction, UNLIMITED).expect("the state is complete");
-        totals += Totals {
-            gas: outcome.gas_used,
-            logs: outcome.logs.len() as u64,
-            output_bytes: outcome.output.len() as u64,
-            successes: u64::from(outcome.status.is_success()),
-        };
-        black_box(outcome);
-    }
-    totals
-}
+#[allow(unused_imports, reason = "each benchmark uses its part")]
+pub use isolane::bench::{Spread, Totals, UNLIMITED, run_reference as run_isolane};
 
 /// The workload files to run: those of `testdata/workloads` and of the folder that `ISOLANE_WORKLOADS` names; of two
 /// files with one name, the latter.
@@ -105,28 +69,6 @@ pub fn thread_time() -> Duration {
 pub fn process_time() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
     Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or_default())
-}
-
-/// Median, minimum and maximum.
-#[derive(Clone, Copy, Debug, Serialize)]
-pub struct Spread {
-    pub median: f64,
-    pub min: f64,
-    pub max: f64,
-}
-
-impl Spread {
-    /// Of at least one value.
-    pub fn of(mut values: Vec<f64>) -> Self {
-        values.sort_by(f64::total_cmp);
-        let middle = values.len() / 2;
-        let median = if values.len() % 2 == 1 { values[middle] } else { (values[middle - 1] + values[middle]) / 2.0 };
-        Self { median, min: values[0], max: values[values.len() - 1] }
-    }
-
-    pub fn show(self, digits: usize) -> String {
-        format!("{:.digits$} ({:.digits$}-{:.digits$})", self.median, self.min, self.max)
-    }
 }
 
 /// Writes `NAME.md` and `NAME.json` into `benches/results`, or into the folder that `ISOLANE_RESULTS` names.

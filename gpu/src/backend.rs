@@ -27,16 +27,18 @@ use isolane_spec::{
 };
 use rayon::prelude::*;
 use std::collections::BTreeMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-/// More gas than this a lane cannot count: the costs of memory must fit beside it.
-const MOST_GAS: u64 = 0xf000_0000;
+/// More gas than this a lane cannot count.
+const MOST_GAS: u64 = (1 << 63) - (1 << 32);
 /// Words of the outbox at least.
 const OUTBOX_WORDS: u64 = 1 << 21;
 /// Code that is decoded ahead of its first call, in bytes a state.
 const EAGER_CODE: usize = 8 << 20;
+/// Stack of a thread of the host's part.
+const STACK: usize = 16 << 20;
 /// Words of decoded code that are kept from batch to batch.
 const KEPT_CODE: usize = 24 << 20;
 
@@ -53,11 +55,13 @@ pub struct GpuOptions {
     pub rounds: u32,
     /// The device is given up when an exchange takes longer.
     pub deadline: Duration,
+    /// Whether each kernel runs alone and is timed: for profiles, it costs time.
+    pub timed: bool,
 }
 
 impl Default for GpuOptions {
     fn default() -> Self {
-        Self { lanes: 65_536, workgroup: 64, steps: 512, rounds: 6, deadline: Duration::from_secs(120) }
+        Self { lanes: 65_536, workgroup: 64, steps: 512, rounds: 6, deadline: Duration::from_secs(120), timed: false }
     }
 }
 
@@ -78,6 +82,21 @@ pub struct Statistics {
     pub steps: u64,
     /// Where the device's time went.
     pub times: Times,
+    /// Preparing transactions on the host.
+    pub prepare: Duration,
+    /// Finishing and committing them.
+    pub finish: Duration,
+}
+
+/// The lanes of a class on a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Capacity {
+    /// The class.
+    pub class: &'static str,
+    /// Lanes at once. A batch of more is run in parts.
+    pub lanes: u32,
+    /// Bytes of a lane.
+    pub bytes: u64,
 }
 
 /// Why a device cannot be used.
@@ -94,6 +113,8 @@ pub enum OpenError {
 /// Executes batches on a device.
 pub struct Gpu {
     inner: Mutex<Inner>,
+    /// Threads for the host's part of the work, and for nothing else: whoever waits for the device must never be one of them.
+    pool: rayon::ThreadPool,
     services: Arc<dyn Services>,
     fallback: Arc<dyn Backend + Send + Sync>,
     options: GpuOptions,
@@ -146,7 +167,12 @@ impl Gpu {
         adapter.self_test(options.deadline)?;
         let kernels = ready(adapter, &options)?;
         let inner = Inner { kernels: Some(kernels), codes: CodeStore::new(), statistics: Statistics::default() };
-        Ok(Self { inner: Mutex::new(inner), services, fallback, options, adapter: adapter.clone() })
+        let pool = rayon::ThreadPoolBuilder::new()
+            .stack_size(STACK)
+            .thread_name(|index| format!("gpu-host-{index}"))
+            .build()
+            .map_err(|error| DeviceError::Open(format!("no threads for the host's part: {error}")))?;
+        Ok(Self { inner: Mutex::new(inner), pool, services, fallback, options, adapter: adapter.clone() })
     }
 
     /// The adapter.
@@ -159,6 +185,21 @@ impl Gpu {
     #[must_use]
     pub fn statistics(&self) -> Statistics {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner).statistics.clone()
+    }
+
+    /// How many lanes of each class run at once, and the bytes that each takes on the device.
+    #[must_use]
+    pub fn capacity(&self) -> Vec<Capacity> {
+        let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let limit = inner.kernels.as_ref().map_or(0, Kernels::binding_limit);
+        CLASSES
+            .iter()
+            .map(|class| Capacity {
+                class: class.name,
+                lanes: class.fitting(limit, self.options.lanes),
+                bytes: class.bytes(),
+            })
+            .collect()
     }
 
     /// Compiles all kernels now rather than at their first use. Returns how long each took.
@@ -177,7 +218,7 @@ impl Gpu {
 fn ready(adapter: &Adapter, options: &GpuOptions) -> Result<Kernels, DeviceError> {
     catch_unwind(AssertUnwindSafe(|| {
         let device = Device::open(adapter.inner())?;
-        Kernels::new(device, options.workgroup, options.deadline, None)
+        Kernels::new(device, options.workgroup, options.deadline, options.timed, None)
     }))
     .unwrap_or_else(|payload| Err(DeviceError::from_panic(payload.as_ref())))
 }
@@ -188,8 +229,19 @@ impl Backend for Gpu {
     }
 
     fn execute(&self, batch: &Batch) -> Results {
-        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        let inner = &mut *inner;
+        // A thread of a pool that waits for its pool's work takes up other work meanwhile, and that may call this again. A
+        // plain thread does not.
+        let work = || {
+            let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+            let inner = &mut *inner;
+            self.pool.install(|| self.execute_alone(inner, batch))
+        };
+        std::thread::scope(|scope| scope.spawn(work).join()).unwrap_or_else(|payload| resume_unwind(payload))
+    }
+}
+
+impl Gpu {
+    fn execute_alone(&self, inner: &mut Inner, batch: &Batch) -> Results {
         let mut results: Results = batch
             .transactions
             .iter()
@@ -202,9 +254,12 @@ impl Backend for Gpu {
         }
         let mut runs = self.run_environments(&courses, inner, &mut tables);
         loop {
+            let start = Instant::now();
             for course in &mut courses {
                 self.commit(course, &mut results, &mut inner.statistics);
             }
+            inner.statistics.finish += start.elapsed();
+            let start = Instant::now();
             // What runs next: everything that has not run on a state that still holds.
             let mut jobs = Vec::new();
             for (place, course) in courses.iter_mut().enumerate() {
@@ -230,13 +285,12 @@ impl Backend for Gpu {
             for (place, course) in courses.iter().enumerate() {
                 refresh(&mut runs[place], course, inner, &mut tables);
             }
+            inner.statistics.prepare += start.elapsed();
             self.run(inner, &mut tables, &runs, &mut courses, jobs);
         }
         results
     }
-}
 
-impl Gpu {
     fn courses<'a>(&self, batch: &'a Batch) -> Vec<Course<'a>> {
         // Each transaction of an independent environment is an environment of its own.
         let mut sequential: Vec<Option<usize>> = vec![None; batch.environments.len()];
@@ -278,6 +332,7 @@ impl Gpu {
             };
             let Some(result) = result else {
                 course.work.push_front(item);
+                recall(course, statistics);
                 return;
             };
             match &result {
@@ -488,8 +543,7 @@ impl Gpu {
             }
             let Some(kernels) = &mut inner.kernels else { break };
             let limit = kernels.binding_limit();
-            let most = (limit / class.word_bytes()).min(limit / class.stack_bytes());
-            lanes = lanes.min(u32::try_from(most).unwrap_or(u32::MAX)).max(1);
+            lanes = class.fitting(limit, lanes);
             let outbox = (u64::from(lanes) * 512).max(OUTBOX_WORDS).min(limit / 4);
             let limits = RunLimits {
                 lanes,
@@ -520,6 +574,20 @@ impl Gpu {
             }
         }
         jobs.iter().map(|_| LaneEnd::Escaped(u32::MAX)).collect()
+    }
+}
+
+/// Of what ran and is not committed yet, all that read what has changed since runs again, all at once.
+fn recall(course: &mut Course<'_>, statistics: &mut Statistics) {
+    let Course { work, commits, .. } = course;
+    for item in work {
+        let Some((_, _, reads, seen)) = &mut item.ran else { continue };
+        if commits[*seen..].iter().any(|diff| transition::conflicts(reads, diff)) {
+            item.ran = None;
+            statistics.reruns += 1;
+        } else {
+            *seen = commits.len();
+        }
     }
 }
 
@@ -591,7 +659,7 @@ fn lane_start(place: usize, start: &Start) -> LaneStart {
         environment: place,
         creates: start.kind == Kind::Create,
         // No more than `MOST_GAS`.
-        gas: start.gas.min(MOST_GAS) as u32,
+        gas: start.gas.min(MOST_GAS),
         refund: start.refund as i32,
         origin: start.sender,
         gas_price: start.gas_price,
@@ -642,7 +710,7 @@ fn ended(end: EndReport) -> Option<Ended> {
         .collect();
     Some(Ended {
         status: status_of(end.status)?,
-        gas_left: end.gas.into(),
+        gas_left: end.gas,
         refund: end.refund.into(),
         output: end.output,
         logs: end.logs,

@@ -116,6 +116,13 @@ impl LaneClass {
         (u64::from(self.stack_slots) + 1) * 32
     }
 
+    /// How many lanes fit into bindings of that many bytes, at most `wanted`, and one at least.
+    #[must_use]
+    pub fn fitting(&self, limit: u64, wanted: u32) -> u32 {
+        let most = (limit / self.word_bytes()).min(limit / self.stack_bytes());
+        wanted.min(u32::try_from(most).unwrap_or(u32::MAX)).max(1)
+    }
+
     /// Bytes of a lane with its places in the queues.
     #[must_use]
     pub fn bytes(&self) -> u64 {

@@ -21,10 +21,21 @@ pub struct Times {
     pub dispatch: Duration,
     /// Reading reports.
     pub read_back: Duration,
+    /// Answering lanes: state, and cryptography that is not worth a kernel.
+    pub services: Duration,
     /// Rounds that ran.
     pub rounds: u64,
     /// Exchanges.
     pub exchanges: u64,
+    /// Time of each kernel, by its place in [`Kernel::ALL`], where they are timed.
+    kernels: [Duration; Kernel::ALL.len()],
+}
+
+impl Times {
+    /// The names of the kernels and how long each ran; zero where they are not timed.
+    pub fn kernels(&self) -> impl Iterator<Item = (&'static str, Duration)> + '_ {
+        Kernel::ALL.iter().map(|kernel| kernel.name()).zip(self.kernels)
+    }
 }
 
 /// What an exchange found.
@@ -73,6 +84,8 @@ pub(crate) struct Kernels {
     readback: wgpu::Buffer,
     workgroup: u32,
     deadline: Duration,
+    /// Whether each kernel is submitted alone and timed.
+    timed: bool,
     pub times: Times,
 }
 
@@ -90,6 +103,7 @@ impl Kernels {
         device: Device,
         workgroup: u32,
         deadline: Duration,
+        timed: bool,
         cache: Option<&wgpu::PipelineCache>,
     ) -> Result<Self, DeviceError> {
         let scopes = device.scopes();
@@ -142,7 +156,19 @@ impl Kernels {
         let readback = device.empty("readback", FIRST_BYTES, BufferUsages::MAP_READ | BufferUsages::COPY_DST);
         device.close(scopes)?;
         let times = Times::default();
-        Ok(Self { device, pipelines, layout, buffers, group: None, counters, readback, workgroup, deadline, times })
+        Ok(Self {
+            device,
+            pipelines,
+            layout,
+            buffers,
+            group: None,
+            counters,
+            readback,
+            workgroup,
+            deadline,
+            timed,
+            times,
+        })
     }
 
     /// Runs each kernel once without lanes, which makes drivers compile it. Returns how long each took.
@@ -238,6 +264,12 @@ impl Kernels {
         self.device.queue.write_buffer(&self.buffers[Slot::Params as usize], 0, bytemuck::bytes_of(params));
         self.write(Slot::Control, control::OUTBOX as usize, &[0, 0]);
         let group = self.group()?;
+        if self.timed {
+            let round = Kernel::ROUND.iter().cycle().take(Kernel::ROUND.len() * rounds as usize);
+            for kernel in [Kernel::Mail].iter().chain(round) {
+                self.run_timed(*kernel, params, &group)?;
+            }
+        }
         let scopes = self.device.scopes();
         let mut encoder = self.device.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         {
@@ -248,9 +280,11 @@ impl Kernels {
                 pass.set_pipeline(&self.pipelines[kernel as usize]);
                 pass.dispatch_workgroups(if kernel == Kernel::Turn { 1 } else { all }, 1, 1);
             };
-            run(Kernel::Mail);
-            for _ in 0..rounds {
-                Kernel::ROUND.into_iter().for_each(&mut run);
+            if !self.timed {
+                run(Kernel::Mail);
+                for _ in 0..rounds {
+                    Kernel::ROUND.into_iter().for_each(&mut run);
+                }
             }
             run(Kernel::Pack);
         }
@@ -272,6 +306,28 @@ impl Kernels {
         self.times.read_back += start.elapsed();
         let waiting: u32 = (0..queue::COUNT).map(|queue| counter(queue).max(counter(queue + 8))).sum();
         Ok(Exchange { reports, count, active: counter(control::ACTIVE).max(waiting) })
+    }
+
+    /// Runs one kernel and waits for it.
+    fn run_timed(&mut self, kernel: Kernel, params: &Params, group: &wgpu::BindGroup) -> Result<(), DeviceError> {
+        let start = Instant::now();
+        let scopes = self.device.scopes();
+        let mut encoder = self.device.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        {
+            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+            pass.set_bind_group(0, group, &[]);
+            pass.set_pipeline(&self.pipelines[kernel as usize]);
+            let all = params.lanes.div_ceil(self.workgroup);
+            pass.dispatch_workgroups(if kernel == Kernel::Turn { 1 } else { all }, 1, 1);
+        }
+        encoder.copy_buffer_to_buffer(&self.buffers[Slot::Control as usize], 0, &self.counters, 0, 128);
+        let commands = encoder.finish();
+        self.device.close(scopes)?;
+        self.device.submit_and_read(commands, &self.counters, 128, self.deadline)?;
+        let elapsed = start.elapsed();
+        self.times.kernels[kernel as usize] += elapsed;
+        self.times.dispatch += elapsed;
+        Ok(())
     }
 
     fn read_reports(&mut self, words: u32) -> Result<Vec<u32>, DeviceError> {

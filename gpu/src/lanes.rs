@@ -22,6 +22,7 @@ use rayon::prelude::*;
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::Instant;
 
 /// An account that a lane's journal starts with.
 #[derive(Clone, Debug)]
@@ -42,7 +43,8 @@ pub(crate) struct LaneStart {
     /// Its environment, by its place in the run's list.
     pub environment: usize,
     pub creates: bool,
-    pub gas: u32,
+    /// Below 2^63.
+    pub gas: u64,
     pub refund: i32,
     pub origin: H160,
     pub gas_price: U256,
@@ -277,6 +279,7 @@ impl Host<'_> {
                 }
                 break;
             }
+            let answering = Instant::now();
             let mut at = 0;
             let mut precompiles = Vec::new();
             for _ in 0..exchange.count {
@@ -325,6 +328,7 @@ impl Host<'_> {
                 replies.push((at, words.len()));
                 pool.send(lane, at);
             }
+            self.kernels.times.services += answering.elapsed();
         }
         Ok(ends.into_iter().map(|end| end.unwrap_or(LaneEnd::Escaped(escape::REPORT))).collect())
     }
@@ -458,7 +462,7 @@ impl Host<'_> {
         };
         set(transaction::ENVIRONMENT, &[places[job.environment]]);
         set(transaction::CREATES, &[u32::from(job.creates)]);
-        set(transaction::GAS, &[job.gas]);
+        set(transaction::GAS, &[job.gas as u32, (job.gas >> 32) as u32]);
         set(transaction::REFUND, &[job.refund as u32]);
         set(transaction::ORIGIN, &limbs(&word::from_address(&job.origin)));
         set(transaction::GASPRICE, &limbs(&job.gas_price));
@@ -498,11 +502,10 @@ fn relocate(pool: &mut Pool, at: u32, words: &[u32]) {
 }
 
 /// The reply to a lane that waits for a precompile.
-fn precompile_words(services: &dyn Services, fork: Fork, address: H160, gas: u32, input: &[u8]) -> Vec<u32> {
-    match services.precompile(address, fork, input, u64::from(gas)) {
+fn precompile_words(services: &dyn Services, fork: Fork, address: H160, gas: u64, input: &[u8]) -> Vec<u32> {
+    match services.precompile(address, fork, input, gas) {
         Ok((left, output)) => {
-            // No more is left than was given.
-            let mut words = vec![message::OUTPUT, left as u32, output.len() as u32];
+            let mut words = vec![message::OUTPUT, left as u32, (left >> 32) as u32, output.len() as u32];
             push_bytes(&mut words, &output);
             words
         }

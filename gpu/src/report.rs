@@ -23,7 +23,7 @@ pub(crate) struct AccountReport {
 #[derive(Clone, Debug)]
 pub(crate) struct EndReport {
     pub status: u32,
-    pub gas: u32,
+    pub gas: u64,
     pub refund: i32,
     pub steps: u32,
     pub accounts: Vec<AccountReport>,
@@ -41,7 +41,7 @@ pub(crate) enum LaneReport {
     NeedsBlockHash(U256),
     NeedsCode(H160),
     NeedsStorageFlag(H160),
-    NeedsPrecompile { address: H160, gas: u32, input: Vec<u8> },
+    NeedsPrecompile { address: H160, gas: u64, input: Vec<u8> },
 }
 
 /// The next report of the words: its lane, what it says, and its length. `None` where the words are no report: the
@@ -66,7 +66,7 @@ pub(crate) fn read(words: &[u32], epoch: u32) -> Option<(u32, LaneReport, usize)
         (status::WAITING, request::HAS_STORAGE) => LaneReport::NeedsStorageFlag(address),
         (status::WAITING, request::PRECOMPILE) => {
             let input = bytes_from(body, field(report::OUTPUT_LEN)? as usize);
-            LaneReport::NeedsPrecompile { address, gas: field(report::GAS)?, input }
+            LaneReport::NeedsPrecompile { address, gas: two_words(words, report::GAS)?, input }
         }
         _ => return None,
     };
@@ -94,7 +94,7 @@ fn end(header: &[u32], body: &[u32]) -> Option<EndReport> {
     }
     Some(EndReport {
         status: field(report::DETAIL)?,
-        gas: field(report::GAS)?,
+        gas: two_words(header, report::GAS)?,
         refund: field(report::REFUND)? as i32,
         steps: field(report::STEPS)?,
         accounts,
@@ -130,6 +130,12 @@ fn read_account(words: &[u32], code: &[u32]) -> Option<AccountReport> {
         code: created_code,
         slots: Vec::new(),
     })
+}
+
+/// A number of two words, the low one first.
+fn two_words(words: &[u32], place: u32) -> Option<u64> {
+    let word = |place: u32| words.get(place as usize).copied().map(u64::from);
+    Some(word(place)? | word(place + 1)? << 32)
 }
 
 fn hash_from(limbs: &[u32]) -> H256 {
@@ -169,6 +175,7 @@ pub fn escape_reason(code: u32) -> &'static str {
         escape::REPORT => "report",
         escape::RESTRICTED => "limits and rules",
         escape::LONG => "the last ones of a batch",
+        escape::GAS => "gas",
         _ => "defect",
     }
 }

@@ -49,7 +49,7 @@ var<private> frame_address: Address;
 var<private> frame_caller: Address;
 var<private> shown: Word;
 var<private> frame_flags: u32;
-var<private> given: u32;
+var<private> given: vec2<u32>;
 // A frame that ends.
 var<private> ends: bool;
 var<private> status: u32;
@@ -59,11 +59,12 @@ var<private> refund_mark: u32;
 // An item that is pushed, with gas that comes back.
 var<private> delivers: bool;
 var<private> delivered: Word;
+var<private> regained: vec2<u32>;
 
-fn deliver(item: Word, back: u32) {
+fn deliver(item: Word, back: vec2<u32>) {
     delivers = true;
     delivered = item;
-    gas += back;
+    regained = back;
 }
 
 // Where a range of memory ends; 0 for an empty one.
@@ -174,6 +175,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
         copy_to_memory(output_at, min(output_len, reg(R_RETURN_LEN)), return_source(), 0u);
     }
     if delivers {
+        set_total_gas(add64(total_gas(), regained));
         replace(0u, delivered);
     }
     leave_to_reference();
@@ -275,7 +277,7 @@ fn watch() {
 fn start() {
     let transaction = reg(R_TRANSACTION);
     enters = true;
-    given = pool[transaction + T_GAS];
+    given = vec2<u32>(pool[transaction + T_GAS], pool[transaction + T_GAS + 1u]);
     shown = pool_word(transaction + T_VALUE);
     // The journal starts with the sender.
     frame_caller = account_address(0u);
@@ -348,6 +350,7 @@ fn end_frame() {
     let halts = (status & 0xffu) == STATUS_HALT;
     if halts {
         gas = 0u;
+        parked = 0u;
         output_len = 0u;
     }
     // Only the transaction itself shows the code that it deployed.
@@ -384,7 +387,7 @@ fn leave_frame() {
     }
     delivers = true;
     restore_frame(depth - 1u);
-    gas += reg(R_GAS);
+    regained = join_gas(reg(R_GAS), reg(R_PARKED));
     sp = reg(R_SP);
     next_queue = QUEUE_STEP;
     next_op = 0u;

@@ -33,7 +33,8 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
             set_reg(R_STATUS, LANE_RUNNING);
             set_reg(R_EXIT, STATUS_SUCCESS);
             set_reg(R_GIVEN, pool[at + 1u]);
-            return_bytes(Source(SOURCE_POOL, at + 3u, 0u, pool[at + 2u]));
+            set_reg(R_GIVEN + 1u, pool[at + 2u]);
+            return_bytes(Source(SOURCE_POOL, at + 4u, 0u, pool[at + 3u]));
             resume(side);
         }
         case MAIL_FAILURE: {

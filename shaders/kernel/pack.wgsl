@@ -17,7 +17,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     let request = reg(R_REQUEST);
     var output = Source(SOURCE_LANE, params.return_data, 0u, 0u);
     var detail = reg(R_ESCAPE);
-    var given = reg(R_GAS);
+    var given = join_gas(reg(R_GAS), reg(R_PARKED));
     var size = O_SIZE;
     let accounts = select(0u, reg(R_ACCOUNTS), ended);
     let slots = select(0u, reg(R_SLOTS), ended);
@@ -29,7 +29,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     } else if status == LANE_WAITING {
         detail = request;
         if request == NEED_PRECOMPILE {
-            given = reg(R_GIVEN);
+            given = vec2<u32>(reg(R_GIVEN), reg(R_GIVEN + 1u));
             output = memory_source(reg(R_SCRATCH), reg(R_SCRATCH + 1u));
         }
     }
@@ -52,7 +52,8 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     outbox[start + O_EPOCH] = params.epoch;
     outbox[start + O_STATUS] = status;
     outbox[start + O_DETAIL] = detail;
-    outbox[start + O_GAS] = given;
+    outbox[start + O_GAS] = given.x;
+    outbox[start + O_GAS + 1u] = given.y;
     outbox[start + O_REFUND] = reg(R_REFUND);
     outbox[start + O_STEPS] = reg(R_STEPS);
     outbox[start + O_ACCOUNTS] = accounts;

@@ -56,7 +56,7 @@ fn find_slot(op: u32) {
         cold_cost = schedule(G_COLD_SLOT);
     } else if op == OP_SSTORE {
         let sentry = schedule(G_SSTORE_SENTRY);
-        if sentry > 0u && gas <= sentry {
+        if sentry > 0u && gas <= sentry && parked == 0u {
             halt(HALT_OUT_OF_GAS);
             return;
         }

@@ -124,7 +124,10 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
         let needs = instruction >> 23u & 31u;
         let depth = sp - base;
         if gas < cost {
-            halted = HALT_OUT_OF_GAS;
+            refill(cost);
+            if gas < cost {
+                halted = HALT_OUT_OF_GAS;
+            }
         }
         if depth >= 1024u && (instruction >> 28u & 1u) != 0u {
             halted = HALT_STACK_OVERFLOW;

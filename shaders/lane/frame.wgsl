@@ -19,9 +19,8 @@ fn restore_frame(depth: u32) {
 
 // What the first frame of the transaction and all others have in common. The registers of the caller are saved already
 // where there is one.
-fn enter(code: u32, recipient: u32, address: Address, caller: Address, value: Word, flags: u32, given: u32) {
+fn enter(code: u32, recipient: u32, address: Address, caller: Address, value: Word, flags: u32, given: vec2<u32>) {
     set_reg(R_PC, 0u);
-    set_reg(R_GAS, given);
     set_reg(R_BASE, sp);
     set_reg(R_SP, sp);
     set_reg(R_MEMORY_LEN, 0u);
@@ -46,7 +45,7 @@ fn enter(code: u32, recipient: u32, address: Address, caller: Address, value: Wo
     set_reg_word(R_VALUE, value);
     set_reg(R_FLAGS, flags);
     set_reg(R_RETURN_LEN, 0u);
-    gas = given;
+    set_total_gas(given);
     next_queue = QUEUE_STEP;
     next_op = DO_START;
 }
@@ -58,6 +57,7 @@ fn save_frame() -> bool {
         return false;
     }
     set_reg(R_GAS, gas);
+    set_reg(R_PARKED, parked);
     set_reg(R_SP, sp);
     let at = frame_at(depth);
     for (var i = 0u; i < opaque(FRAME_SIZE); i += 1u) {

@@ -1,7 +1,7 @@
 // The memory of the running frame. Frames lie one behind the other in the lane's memory area; it grows by words, which
 // are zeroed then.
 
-// No memory within reach of 32-bit gas is longer: 2^20 words cost 2^31 + 3 * 2^20 gas.
+// More than the largest lane has; and what it costs fits 32 bits: 2^20 words cost 2^31 + 3 * 2^20 gas.
 const MEMORY_REACH: u32 = 0x2000000u;
 
 // A number as a place in memory: anything beyond reach counts as just that.
@@ -23,8 +23,10 @@ fn memory_charge(offset: u32, len: u32, current: u32) -> u32 {
         return current;
     }
     if offset > MEMORY_REACH || len > MEMORY_REACH || offset + len > MEMORY_REACH {
-        // Far more gas than most transactions have; the reference knows exactly.
-        if gas >= 0x80000000u {
+        // It costs 2^31 gas at least, and what no 32 bits hold more than 2^44. Where there may be as much, no lane has as much
+        // memory.
+        let beyond = max(offset, len) == 0xffffffffu;
+        if select(gas >= PARKED_UNIT || parked != 0u, parked >= 1u << 12u, beyond) {
             escape(ESCAPE_MEMORY);
         }
         halt(HALT_OUT_OF_GAS);

@@ -1,7 +1,12 @@
 // What the body of an opcode works on, in the kernels that do one opcode a lane. A body that cannot finish leaves no
 // trace: gas and stack pointer are stored only when it has.
 
+const PARKED_UNIT: u32 = 0x80000000u;
+
+// Gas of the frame: what is counted, and what is parked beside it, in units of 2^31. The counted part is refilled when a
+// cost does not fit in it, so that only what asks for all the gas there is handles 64 bits.
 var<private> gas: u32;
+var<private> parked: u32;
 var<private> sp: u32;
 // How the frame halts, as a status word; 0 while it does not.
 var<private> halted: u32;
@@ -37,9 +42,62 @@ fn halt(status: u32) {
     }
 }
 
+// Makes the counted gas as large as a cost that exceeds it, where enough is parked.
+fn refill(cost: u32) {
+    if parked == 0u {
+        return;
+    }
+    if gas < PARKED_UNIT {
+        gas += PARKED_UNIT;
+        parked -= 1u;
+    }
+    // A cost of almost 2^32, which no lane's memory can have.
+    if gas < cost && parked != 0u {
+        escape(ESCAPE_GAS);
+    }
+}
+
+// All the gas there is: the low word, then the high one.
+fn total_gas() -> vec2<u32> {
+    return join_gas(gas, parked);
+}
+
+fn join_gas(counted: u32, parked_: u32) -> vec2<u32> {
+    return add64(vec2<u32>(counted, 0u), vec2<u32>(parked_ << 31u, parked_ >> 1u));
+}
+
+// Sets all the gas there is; below 2^63. As much as can be is counted, so that it is refilled as rarely as can be.
+fn set_total_gas(total: vec2<u32>) {
+    parked = total.y << 1u | total.x >> 31u;
+    gas = total.x & (PARKED_UNIT - 1u);
+    if parked != 0u {
+        gas |= PARKED_UNIT;
+        parked -= 1u;
+    }
+}
+
+fn add64(a: vec2<u32>, b: vec2<u32>) -> vec2<u32> {
+    let low = a.x + b.x;
+    return vec2<u32>(low, a.y + b.y + select(0u, 1u, low < a.x));
+}
+
+fn sub64(a: vec2<u32>, b: vec2<u32>) -> vec2<u32> {
+    return vec2<u32>(a.x - b.x, a.y - b.y - select(0u, 1u, a.x < b.x));
+}
+
+fn less64(a: vec2<u32>, b: vec2<u32>) -> bool {
+    return a.y < b.y || (a.y == b.y && a.x < b.x);
+}
+
 // Takes a cost from the gas.
 fn charge(cost: u32) {
     if is_stuck() {
+        return;
+    }
+    if gas < cost {
+        refill(cost);
+    }
+    if escaped != 0u {
         return;
     }
     if gas < cost {
@@ -92,6 +150,7 @@ fn set_reg_address(place: u32, address: Address) {
 fn begin() -> u32 {
     load_registers();
     gas = reg(R_GAS);
+    parked = reg(R_PARKED);
     sp = reg(R_SP);
     halted = 0u;
     needed = 0u;
@@ -140,6 +199,7 @@ fn settle() -> u32 {
         next_op = DO_EXIT;
     } else {
         set_reg(R_GAS, gas);
+        set_reg(R_PARKED, parked);
         set_reg(R_SP, sp);
         if next_queue == QUEUE_UNDEFINED {
             return next_queue;

@@ -43,15 +43,28 @@ fn call_operands() {
     }
 }
 
+// What a frame may hand on of its gas (EIP-150).
+fn all_but_one_64th(all: vec2<u32>) -> vec2<u32> {
+    return sub64(all, vec2<u32>(all.x >> 6u | all.y << 26u, all.y >> 6u));
+}
+
 // The call itself, once the callee and the account of its code are found.
 fn call() {
     // All but one 64th (EIP-150); before it, exactly what was asked for.
-    let requested = place(operand(0u));
-    given = requested;
-    if fork >= FORK_TANGERINE_WHISTLE {
-        given = min(requested, gas - gas / 64u);
+    let requested = operand(0u);
+    let all = total_gas();
+    given = requested.lo.xy;
+    if (requested.lo.z | requested.lo.w | requested.hi.x | requested.hi.y | requested.hi.z | requested.hi.w) != 0u {
+        given = vec2<u32>(0xffffffffu);
     }
-    charge(given);
+    if less64(all, given) && fork < FORK_TANGERINE_WHISTLE {
+        halt(HALT_OUT_OF_GAS);
+    }
+    let most = all_but_one_64th(all);
+    if less64(most, given) && fork >= FORK_TANGERINE_WHISTLE {
+        given = most;
+    }
+    set_total_gas(sub64(all, given));
     let own = reg(R_ACCOUNT);
     let poor = has_value && word_lt(account_balance(own), amount);
     let refused = poor || reg(R_DEPTH) >= 1024u;
@@ -75,7 +88,7 @@ fn call() {
     // What the frame does is undone by itself, not what its caller has paid for.
     undo_mark = reg(R_UNDOS);
     if sends {
-        given += schedule(G_CALL_STIPEND);
+        given = add64(given, vec2<u32>(schedule(G_CALL_STIPEND), 0u));
     }
     set_reg(R_RETURN_LEN, 0u);
     if refused {
@@ -96,8 +109,11 @@ fn call() {
         set_reg(R_SCRATCH + 3u, output_len);
         set_reg(R_SCRATCH + 4u, undo_mark);
         set_reg(R_SCRATCH + 5u, refund_mark);
+        // Rounds that BLAKE2F has done.
+        set_reg(R_SCRATCH + 6u, 0u);
         set_reg_address(R_TARGET_ADDRESS, address);
-        set_reg(R_GIVEN, given);
+        set_reg(R_GIVEN, given.x);
+        set_reg(R_GIVEN + 1u, given.y);
         next_queue = QUEUE_PRECOMPILE;
         next_op = DO_PRECOMPILE;
     } else if code == NO_CODE {
@@ -125,12 +141,12 @@ fn precompile_done() {
         writes_output = true;
         output_at = reg(R_SCRATCH + 2u);
         output_len = reg(R_SCRATCH + 3u);
-        deliver(word_from_u32(1u), reg(R_GIVEN));
+        deliver(word_from_u32(1u), vec2<u32>(reg(R_GIVEN), reg(R_GIVEN + 1u)));
     } else {
         set_reg(R_RETURN_LEN, 0u);
         undoes = true;
         undo_mark = reg(R_SCRATCH + 4u);
         refund_mark = reg(R_SCRATCH + 5u);
-        deliver(word_zero(), 0u);
+        deliver(word_zero(), vec2<u32>());
     }
 }

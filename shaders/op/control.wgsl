@@ -76,7 +76,7 @@ fn pay_deposit() -> bool {
         return false;
     }
     let cost = output_len * schedule(G_CODE_DEPOSIT_BYTE);
-    if gas < cost && fork < FORK_HOMESTEAD {
+    if gas < cost && parked == 0u && fork < FORK_HOMESTEAD {
         // Frontier keeps the account without code and the gas (EIP-2).
         output_len = 0u;
         return false;

@@ -34,8 +34,9 @@ fn create() {
     }
     grows = true;
     // All but one 64th (EIP-150).
-    given = select(gas, gas - gas / 64u, fork >= FORK_TANGERINE_WHISTLE);
-    gas -= given;
+    let all = total_gas();
+    given = select(all, all_but_one_64th(all), fork >= FORK_TANGERINE_WHISTLE);
+    set_total_gas(sub64(all, given));
     sp -= select(3u, 4u, creates == OP_CREATE2);
     set_reg(R_RETURN_LEN, 0u);
     let own = reg(R_ACCOUNT);
@@ -45,7 +46,8 @@ fn create() {
         deliver(word_zero(), given);
         return;
     }
-    set_reg(R_GIVEN, given);
+    set_reg(R_GIVEN, given.x);
+    set_reg(R_GIVEN + 1u, given.y);
     set_reg_word(R_SENT, amount);
     set_reg(R_SCRATCH, input_at);
     set_reg(R_SCRATCH + 1u, input_len);
@@ -96,9 +98,9 @@ fn create_start() {
     if fork >= FORK_BERLIN {
         add_flags(account, FLAG_WARM);
     }
-    given = reg(R_GIVEN);
+    given = vec2<u32>(reg(R_GIVEN), reg(R_GIVEN + 1u));
     if collision {
-        deliver(word_zero(), 0u);
+        deliver(word_zero(), vec2<u32>());
         return;
     }
     keeps = true;

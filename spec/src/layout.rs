@@ -116,8 +116,8 @@ layout! {
         TARGET: 1,
         /// Its address.
         TARGET_ADDRESS: 5,
-        /// Gas that the call or creation is given.
-        GIVEN: 1,
+        /// Gas that the call or creation is given: the low word, then the high one.
+        GIVEN: 2,
         /// Value of the call or creation.
         SENT: 8,
         /// What else an opcode that is done in several kernels must remember.
@@ -125,8 +125,10 @@ layout! {
 
         /// Where the frame is in its code.
         PC: 1,
-        /// Gas that is left.
+        /// Gas that is left, but for what is parked.
         GAS: 1,
+        /// Gas that is left besides, in units of 2^31: the step loop counts in 32 bits, and takes from here when it runs short.
+        PARKED: 1,
         /// First stack slot of the frame.
         BASE: 1,
         /// First word of its memory in the memory area.
@@ -280,8 +282,8 @@ layout! {
         ENVIRONMENT: 1,
         /// Not zero: creates.
         CREATES: 1,
-        /// Gas of the first frame.
-        GAS: 1,
+        /// Gas of the first frame: the low word, then the high one.
+        GAS: 2,
         /// Refund counter at the start.
         REFUND: 1,
         /// ORIGIN.
@@ -372,8 +374,8 @@ layout! {
         STATUS: 1,
         /// The request, or the reason of an escape, or how the transaction ended (a status word).
         DETAIL: 1,
-        /// Gas that is left, or that a precompile is given.
-        GAS: 1,
+        /// Gas that is left, or that a precompile is given: the low word, then the high one.
+        GAS: 2,
         /// Refund counter.
         REFUND: 1,
         /// Instructions executed.

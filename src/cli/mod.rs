@@ -1,5 +1,6 @@
 //! The command-line tool.
 
+mod bench;
 mod devices;
 mod diff;
 mod error;
@@ -23,6 +24,7 @@ Examples:
   isolane replay blocks/ --out receipts.jsonl write the receipts
   isolane test fixtures/                      run the official conformance fixtures under a folder
   isolane diff                                compare all backends with each other
+  isolane bench --backend gpu                 measure a device against the reference and revm
   isolane run manifest.toml --html report.html  run environments that exchange messages
   isolane fetch --rpc URL --blocks 17M:+10 --out blocks
   isolane completions bash > /etc/bash_completion.d/isolane
@@ -50,6 +52,8 @@ enum Command {
     Test(test::TestArgs),
     /// Compare the backends with each other: edge values, generated programs, fixtures, blocks, and their mutations.
     Diff(diff::DiffArgs),
+    /// Measure backends over workloads, side by side.
+    Bench(bench::Arguments),
     /// List the graphics devices of this machine, and test them.
     Devices(devices::DevicesArgs),
     /// Print a completion script for a shell.
@@ -88,6 +92,7 @@ pub fn run(arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> 
         Command::Fetch(arguments) => fetch::run(&arguments),
         Command::Test(arguments) => test::run(&arguments),
         Command::Diff(arguments) => diff::run(&arguments),
+        Command::Bench(arguments) => bench::run(&arguments),
         Command::Devices(arguments) => devices::run(&arguments),
         Command::Completions(arguments) => extras::completions(&arguments),
         Command::Man => extras::man(),

@@ -6,8 +6,8 @@ use super::state::{compare_receipt, compare_states};
 use super::{Differences, Verdict, is_expected};
 use crate::block::{
     Ancestor, BlockError, BlockInput, BlockResult, DecodedBlock, InvalidHeader, Mismatch, Parent, StateRoots,
-    block_context, decode_block, execute_block_observed, execute_block_with_roots, transaction_exception_names,
-    validate_header, validate_ommers, verify_length, verify_ommers_hash, verify_result,
+    block_context, decode_block, execute_block_observed, execute_block_on, execute_block_with_roots,
+    transaction_exception_names, validate_header, validate_ommers, verify_length, verify_ommers_hash, verify_result,
 };
 use crate::chain::ChainSpec;
 use crate::convert::{from_b256, from_word};
@@ -19,7 +19,7 @@ use crate::trace::Tracing;
 use crate::trie::state_root;
 use alloy_consensus::Header;
 use isolane_cpu::with_machine;
-use isolane_spec::{AccountDiff, Environment, H256, InvalidTransaction, MemoryState, Rules, U256};
+use isolane_spec::{AccountDiff, Backend, Environment, H256, InvalidTransaction, MemoryState, Rules, U256};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -37,9 +37,18 @@ pub(super) fn run(test: &Test<'_, '_>, place: Place<'_>) {
         Err(error) => return place.malformed(&test.name, &error),
     };
     let name = format!("{} [{}]", test.name, read.network);
+    if place.is_batched() {
+        let (network, id, test_name) = (read.network.clone(), name.clone(), test.name.clone());
+        let chain = move |backend: &dyn Backend| match chain_of(&read) {
+            Err(error) => Verdict::Malformed(error.at(&test_name)),
+            Ok(chain) => run_case(&id, &read, chain, Executor::Backend(backend)),
+        };
+        return place.chained(&name, &network, Box::new(chain));
+    }
+    let executor = place.tracing().map_or(Executor::Reference, Executor::Traced);
     place.case(&name, &read.network, || match chain_of(&read) {
         Err(error) => Verdict::Malformed(error.at(&test.name)),
-        Ok(chain) => run_case(&name, &read, chain, place.tracing()),
+        Ok(chain) => run_case(&name, &read, chain, executor),
     });
 }
 
@@ -77,16 +86,26 @@ impl Refusal {
     }
 }
 
+/// What executes the transactions of blocks.
+#[derive(Clone, Copy)]
+enum Executor<'a> {
+    /// The reference.
+    Reference,
+    /// The reference, watched.
+    Traced(&'a Tracing),
+    /// A backend.
+    Backend(&'a dyn Backend),
+}
+
 struct Chain<'a> {
     name: &'a str,
-    /// Where the traces of the transactions go.
-    tracing: Option<&'a Tracing>,
+    executor: Executor<'a>,
     chain: ChainSpec,
     blocks: HashMap<H256, Imported>,
     head: H256,
 }
 
-fn run_case(name: &str, test: &BlockchainTest, chain: ChainSpec, tracing: Option<&Tracing>) -> Verdict {
+fn run_case(name: &str, test: &BlockchainTest, chain: ChainSpec, executor: Executor<'_>) -> Verdict {
     let mut differences = Differences::default();
     let (genesis, hash) = &test.genesis;
     check_genesis(test, &mut differences);
@@ -99,7 +118,7 @@ fn run_case(name: &str, test: &BlockchainTest, chain: ChainSpec, tracing: Option
         total_difficulty: from_word(genesis.difficulty),
         state: Arc::new(state),
     };
-    let mut chain = Chain { name, tracing, chain, blocks: HashMap::from([(*hash, root)]), head: *hash };
+    let mut chain = Chain { name, executor, chain, blocks: HashMap::from([(*hash, root)]), head: *hash };
     let mut unchecked = Vec::new();
     if test.proof_of_work {
         unchecked.push("the proof of work of blocks, which isolane does not verify");
@@ -291,13 +310,14 @@ fn execute(
     let input = BlockInput::of(block, &chain.chain, &rules);
     let mut roots = Roots(parent.state.as_ref().clone());
     let base_fee = U256::from(block.header.base_fee_per_gas.unwrap_or_default());
-    let result = with_machine(environment, |machine| match chain.tracing {
-        Some(tracing) => {
+    let result = with_machine(environment, |machine| match chain.executor {
+        Executor::Traced(tracing) => {
             let hashes = block.transactions.iter().map(|signed| signed.hash).collect();
             let mut trace = tracing.block(machine.environment().id.to_string(), machine.environment(), hashes);
             execute_block_observed(machine, &input, Some(&mut roots), &mut trace)
         }
-        None => execute_block_with_roots(machine, &input, Some(&mut roots)),
+        Executor::Backend(backend) => execute_block_on(machine, &input, Some(&mut roots), backend),
+        Executor::Reference => execute_block_with_roots(machine, &input, Some(&mut roots)),
     })
     .map_err(|error| {
         let mut names = error.exception_names().to_vec();

@@ -1,6 +1,6 @@
 //! Streams documents from disk to the cores: bounded in memory, one case's failure contained.
 
-use super::batch::{Batches, Pending};
+use super::batch::{Batches, Chain, Pending};
 use super::{Event, Record, Selection, Verdict, basic, blockchain, state, transaction};
 use crate::load::archive::{self, Document, Walked};
 use crate::load::fixtures::{self, Kind, Test};
@@ -28,7 +28,7 @@ pub struct Options {
     pub threads: usize,
     /// Only list the cases.
     pub list: bool,
-    /// What executes the transactions of state tests, in batches; `None`: the reference, one by one.
+    /// What executes the transactions of state and blockchain tests, in batches; `None`: the reference, one by one.
     pub backend: Option<SharedBackend>,
     /// Where the traces of the transactions of state and blockchain tests go, if they are traced.
     pub tracing: Option<Arc<Tracing>>,
@@ -166,6 +166,13 @@ impl Place<'_> {
             Ok(Ok(pending)) => batches.add(record, pending),
             Ok(Err(verdict)) => (self.report)(Event::Case(Record { verdict: verdict.in_file(self.file), ..record })),
             Err(panic) => (self.report)(Event::Case(Record { verdict: internal(panic.as_ref()), ..record })),
+        }
+    }
+
+    /// Runs a blockchain test with others, if it is selected.
+    pub(super) fn chained(&self, case: &str, fork: &str, chain: Chain) {
+        if let Some(batches) = self.batches.filter(|_| self.options.selection.holds(self.file, case, fork)) {
+            batches.add_chain(self.record(case, fork, Verdict::Passed, Duration::ZERO), chain);
         }
     }
 

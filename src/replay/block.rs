@@ -258,13 +258,13 @@ pub fn replay(
     let environment = Environment::new(file, rules, context, Arc::clone(&base.view));
     let mut tries = if rules.fork < Fork::Byzantium { base.trie()? } else { None };
     let roots = tries.as_mut().map(|tries| tries as &mut dyn StateRoots);
-    let result = with_machine(environment, |machine| match (&shared.options.tracing, &shared.options.backend) {
+    let result = with_machine(environment, |machine| match (&shared.options.tracing, shared.backend) {
         (Some(tracing), _) => {
             let hashes = signed.iter().map(|signed| signed.hash).collect();
             let mut trace = tracing.block(file, machine.environment(), hashes);
             execute_block_observed(machine, &input, roots, &mut trace)
         }
-        (None, Some(backend)) => execute_block_on(machine, &input, roots, &*backend.0),
+        (None, Some(backend)) => execute_block_on(machine, &input, roots, backend),
         (None, None) => execute_block_with_roots(machine, &input, roots),
     });
     times.execute = start.elapsed();

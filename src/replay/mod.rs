@@ -14,6 +14,7 @@ pub use find::{Inputs, find};
 
 use crate::chain::ChainSpec;
 use crate::conformance::SharedBackend;
+use crate::gather::Gather;
 use crate::load::block_pack::BlockPack;
 use crate::load::code_cache::CodeCache;
 use crate::load::transaction_pack::{self, TransactionPack};
@@ -68,7 +69,12 @@ struct Shared<'a> {
     parallel_senders: bool,
     /// Whether one block's transactions are to be executed by several threads.
     parallel_transactions: bool,
+    /// What executes the transactions of all packs at work together, if it is not the reference.
+    backend: Option<&'a Gather<'a>>,
 }
+
+/// Packs at work at once where a backend executes their transactions together.
+const GATHERED: usize = 128;
 
 /// Reports wait here until those before them are out.
 struct InOrder<F> {
@@ -103,6 +109,7 @@ pub fn replay(
     let threads = pool.current_num_threads();
     let count = source.count();
     let few = count < threads;
+    let gather = options.backend.as_ref().map(|backend| Gather::new(&*backend.0));
     let shared = Shared {
         source,
         options,
@@ -113,6 +120,7 @@ pub fn replay(
             ParallelTransactions::On => true,
             ParallelTransactions::Off => false,
         },
+        backend: gather.as_ref(),
     };
     let next = AtomicUsize::new(0);
     let out = Mutex::new(InOrder { next: 0, waiting: BTreeMap::new(), summary: Summary::default(), sink });
@@ -126,11 +134,25 @@ pub fn replay(
             out.lock().unwrap_or_else(PoisonError::into_inner).put(index, report);
         }
     };
-    pool.scope(|scope| {
-        for _ in 0..threads.min(count) {
-            scope.spawn(|_| work());
-        }
-    });
+    if let Some(gather) = &gather {
+        // These threads mostly wait, and no thread of a pool may: it would wait with work of others on its stack.
+        let members: Vec<_> = (0..GATHERED.min(count)).map(|_| gather.member()).collect();
+        std::thread::scope(|scope| {
+            for member in members {
+                let work = &work;
+                scope.spawn(move || {
+                    let _member = member;
+                    work();
+                });
+            }
+        });
+    } else {
+        pool.scope(|scope| {
+            for _ in 0..threads.min(count) {
+                scope.spawn(|_| work());
+            }
+        });
+    }
     let mut summary = out.into_inner().unwrap_or_else(PoisonError::into_inner).summary;
     summary.wall = start.elapsed();
     summary.threads = threads;

@@ -11,8 +11,8 @@ use crate::load::typed::InputError;
 use crate::report::{Checks, InputReport, Kind, StateSource, Times, Verdict};
 use isolane_cpu::{Available, Machine};
 use isolane_spec::{
-    Batch, BlobSchedule, BlockContext, Environment, ExecutionError, Halt, Outcome, Rules, StateView, Status, U256,
-    blob_base_fee,
+    Backend as _, Batch, BlobSchedule, BlockContext, Environment, ExecutionError, Halt, Outcome, Rules, StateView,
+    Status, U256, blob_base_fee,
 };
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -82,13 +82,13 @@ pub fn replay(
     let mut trace =
         shared.options.tracing.as_ref().map(|tracing| tracing.block(file, machine.environment(), vec![prepared.hash]));
     let observer = trace.as_mut().and_then(|trace| trace.transaction(0));
-    let outcome = match (observer, &shared.options.backend) {
+    let outcome = match (observer, shared.backend) {
         (Some(observer), _) => machine.transact_observed(&prepared.transaction, available, observer),
         (None, None) => machine.transact(&prepared.transaction, available),
         (None, Some(backend)) => {
             let environment = machine.environment().clone();
             let transactions = vec![(0, prepared.transaction.clone())];
-            let mut outcomes = backend.0.execute(&Batch { environments: vec![environment], transactions });
+            let mut outcomes = backend.execute(&Batch { environments: vec![environment], transactions });
             outcomes.pop().unwrap_or(Err(ExecutionError::NoEnvironment(0)))
         }
     };

@@ -15,7 +15,8 @@ fn op_pc() {
 }
 
 fn op_gas() {
-    push(word_from_u32(gas));
+    let total = total_gas();
+    push(Word(vec4<u32>(total, 0u, 0u), vec4<u32>(0u)));
 }
 
 fn op_jumpdest() {}

@@ -124,6 +124,8 @@ numbers! {
         RESTRICTED = 13,
         /// The last lanes of a batch that go on and on.
         LONG = 14,
+        /// A cost that 32 bits do not hold, beside gas that they do not hold either.
+        GAS = 15,
     }
 }
 
@@ -212,7 +214,7 @@ numbers! {
         START = 1,
         /// What was missing is in the tables now.
         RETRY = 2,
-        /// A precompile succeeded: gas that is left, output length, output.
+        /// A precompile succeeded: gas that is left (two words), output length, output.
         OUTPUT = 3,
         /// A precompile failed: the status word.
         FAILURE = 4,

@@ -1,0 +1,235 @@
+//! Measures backends over workloads, side by side in one run: what `isolane bench` prints.
+//!
+//! Every transaction starts from the pre-state of its workload. A side is timed in passes over one batch, and the sides take
+//! turns, so that what else the machine does hits all of them. Before anything is timed the outcomes are compared in full,
+//! after each pass their sums.
+
+pub mod generated;
+#[cfg(feature = "revm")]
+pub mod peer;
+mod side;
+
+pub use side::{Parts, Sides, Totals, UNLIMITED, run_reference};
+
+use crate::load::workload::Workload;
+use isolane_cpu::Reference;
+use isolane_gpu::Gpu;
+use isolane_spec::{Backend, Batch};
+use serde::Serialize;
+use std::time::Duration;
+
+/// Outcomes that are compared in full before a measurement, at most.
+const COMPARED: usize = 4_096;
+
+/// Median, minimum and maximum.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Spread {
+    /// Half of the values are below it.
+    pub median: f64,
+    /// The least.
+    pub min: f64,
+    /// The greatest.
+    pub max: f64,
+}
+
+impl Spread {
+    /// Of at least one value; of none it is zero.
+    #[must_use]
+    pub fn of(mut values: Vec<f64>) -> Self {
+        values.sort_by(f64::total_cmp);
+        let (Some(&min), Some(&max)) = (values.first(), values.last()) else {
+            return Self { median: 0.0, min: 0.0, max: 0.0 };
+        };
+        let middle = values.len() / 2;
+        let median = if values.len() % 2 == 1 { values[middle] } else { (values[middle - 1] + values[middle]) / 2.0 };
+        Self { median, min, max }
+    }
+
+    /// `median (min-max)`.
+    #[must_use]
+    pub fn show(self, digits: usize) -> String {
+        format!("{:.digits$} ({:.digits$}-{:.digits$})", self.median, self.min, self.max)
+    }
+}
+
+/// What is measured.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The workloads.
+    pub workloads: Vec<Workload>,
+    /// Transactions of a batch; a workload is widened or cut to each.
+    pub sizes: Vec<usize>,
+    /// Passes of each side.
+    pub rounds: usize,
+}
+
+/// What was measured of a backend on a workload.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Row {
+    /// The workload's name.
+    pub workload: String,
+    /// Transactions of a batch.
+    pub transactions: usize,
+    /// Which side.
+    pub backend: &'static str,
+    /// EVM instructions of a batch.
+    pub instructions: u64,
+    /// Gas of a batch.
+    pub gas: u64,
+    /// Seconds of a pass from transactions to outcomes: packing, transfer, execution, unpacking.
+    pub end_to_end_seconds: Spread,
+    /// Seconds of the execution alone.
+    pub execution_seconds: Spread,
+    /// CPU seconds of a pass, of all threads; `None` where the system does not tell.
+    pub cpu_seconds: Option<Spread>,
+    /// Of a device: where the time of a pass went, on average.
+    pub parts: Option<Parts>,
+}
+
+impl Row {
+    fn rate(&self, count: f64, seconds: f64) -> f64 {
+        if seconds > 0.0 { count / seconds } else { 0.0 }
+    }
+
+    /// Transactions a second, execution only.
+    #[must_use]
+    pub fn transactions_per_second(&self) -> f64 {
+        self.rate(self.transactions as f64, self.execution_seconds.median)
+    }
+
+    /// Transactions a second, end to end.
+    #[must_use]
+    pub fn transactions_per_second_end_to_end(&self) -> f64 {
+        self.rate(self.transactions as f64, self.end_to_end_seconds.median)
+    }
+
+    /// EVM instructions a second, execution only.
+    #[must_use]
+    pub fn instructions_per_second(&self) -> f64 {
+        self.rate(self.instructions as f64, self.execution_seconds.median)
+    }
+
+    /// Gas a second, execution only.
+    #[must_use]
+    pub fn gas_per_second(&self) -> f64 {
+        self.rate(self.gas as f64, self.execution_seconds.median)
+    }
+
+    /// EVM instructions a second of CPU time, end to end.
+    #[must_use]
+    pub fn instructions_per_cpu_second(&self) -> Option<f64> {
+        self.cpu_seconds.map(|cpu| self.rate(self.instructions as f64, cpu.median))
+    }
+}
+
+/// Two sides did not do the same: nothing is timed then.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{workload}: transaction {index} differs between the reference and {backend}, nothing was timed: {what}")]
+pub struct Differs {
+    /// The workload.
+    pub workload: String,
+    /// The transaction.
+    pub index: usize,
+    /// The side that differs from the reference.
+    pub backend: &'static str,
+    /// What differs.
+    pub what: String,
+}
+
+/// Measures everything; `sink` gets each row when it is there.
+///
+/// # Errors
+/// When two sides do not do the same work.
+pub fn run(plan: &Plan, gpu: Option<&Gpu>, mut sink: impl FnMut(Row)) -> Result<(), Differs> {
+    for base in &plan.workloads {
+        for &size in &plan.sizes {
+            let workload = base.widen(size);
+            let instructions = compare(&workload, gpu)?;
+            let mut sides = Sides::new(&workload, gpu);
+            let mut passes: Vec<Vec<side::Pass>> = vec![Vec::new(); sides.names().len()];
+            for round in 0..=plan.rounds.max(1) {
+                for (side, passes) in passes.iter_mut().enumerate() {
+                    let pass = sides.pass(side);
+                    // The first round warms caches, buffers and threads.
+                    if round > 0 {
+                        passes.push(pass);
+                    }
+                }
+                let first = passes.first().and_then(|passes| passes.last()).map(|pass| pass.totals);
+                for (name, passes) in sides.names().iter().zip(&passes) {
+                    let totals = passes.last().map(|pass| pass.totals);
+                    if totals != first {
+                        let what = format!("sums of a pass: expected {first:?}, got {totals:?}");
+                        return Err(Differs { workload: workload.name.clone(), index: 0, backend: name, what });
+                    }
+                }
+            }
+            for (name, passes) in sides.names().iter().zip(passes) {
+                let seconds = |part: &dyn Fn(&side::Pass) -> Duration| {
+                    Spread::of(passes.iter().map(|pass| part(pass).as_secs_f64()).collect())
+                };
+                let cpu: Option<Vec<f64>> = passes.iter().map(|pass| Some(pass.cpu?.as_secs_f64())).collect();
+                sink(Row {
+                    workload: workload.name.clone(),
+                    transactions: workload.transactions.len(),
+                    backend: name,
+                    instructions,
+                    gas: passes.last().map_or(0, |pass| pass.totals.gas),
+                    end_to_end_seconds: seconds(&|pass| pass.end_to_end),
+                    execution_seconds: seconds(&|pass| pass.execution),
+                    cpu_seconds: cpu.map(Spread::of),
+                    parts: Parts::average(passes.iter().filter_map(|pass| pass.parts.as_ref())),
+                });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Compares outcomes in full; returns the instructions of the whole batch.
+fn compare(workload: &Workload, gpu: Option<&Gpu>) -> Result<u64, Differs> {
+    let environment = workload.environment();
+    let mut instructions = 0;
+    for (part, transactions) in workload.transactions.chunks(COMPARED).enumerate() {
+        let transactions = transactions.iter().map(|transaction| (0, transaction.clone())).collect();
+        let batch = Batch { environments: vec![environment.clone()], transactions };
+        let expected = Reference.execute(&batch);
+        instructions += expected.iter().flatten().map(|outcome| outcome.steps).sum::<u64>();
+        let Some(gpu) = gpu.filter(|_| part == 0) else { continue };
+        for (index, (expected, got)) in expected.iter().zip(gpu.execute(&batch)).enumerate() {
+            if *expected != got {
+                let what = format!("expected {expected:?}, got {got:?}");
+                return Err(Differs { workload: workload.name.clone(), index, backend: gpu.name(), what });
+            }
+        }
+    }
+    Ok(instructions)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_spread_has_its_median_in_the_middle() {
+        let spread = Spread::of(vec![3.0, 1.0, 2.0]);
+        assert_eq!((spread.min, spread.median, spread.max), (1.0, 2.0, 3.0));
+        assert_eq!(Spread::of(vec![1.0, 2.0]).median, 1.5);
+        assert_eq!(Spread::of(Vec::new()).median, 0.0);
+    }
+
+    #[test]
+    fn the_sides_do_the_same_work() {
+        let plan = Plan { workloads: vec![generated::mixed_loop(10)], sizes: vec![3, 40], rounds: 1 };
+        let mut rows = Vec::new();
+        run(&plan, None, |row| rows.push(row)).expect("equal work");
+        let sides = if cfg!(feature = "revm") { 2 } else { 1 };
+        assert_eq!(rows.len(), 2 * sides);
+        for row in &rows {
+            // Some thirty instructions a round.
+            assert!(row.instructions > row.transactions as u64 * 200, "{row:?}");
+            assert!(row.gas > row.transactions as u64 * 21_000, "{row:?}");
+        }
+    }
+}
