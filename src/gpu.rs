@@ -171,3 +171,25 @@ pub fn summary(statistics: &Statistics) -> String {
     }
     text
 }
+
+/// Where the time of the device's batches went, in one line.
+#[must_use]
+pub fn details(statistics: &Statistics) -> String {
+    let Statistics { times, prepare, finish, fallback_time, steps, .. } = statistics;
+    let parts = [
+        ("preparing", *prepare),
+        ("upload", times.upload),
+        ("dispatches", times.dispatch),
+        ("services", times.services),
+        ("read-back", times.read_back),
+        ("finishing", finish.saturating_sub(*fallback_time)),
+        ("on the CPU", *fallback_time),
+    ];
+    let mut text = String::from("seconds: ");
+    for (name, time) in parts {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{name} {:.2}, ", time.as_secs_f64());
+    }
+    let _ = write!(text, "{steps} instructions in {} exchanges of {} rounds", times.exchanges, times.rounds);
+    text
+}

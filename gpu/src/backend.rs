@@ -86,6 +86,8 @@ pub struct Statistics {
     pub prepare: Duration,
     /// Finishing and committing them.
     pub finish: Duration,
+    /// Of that, what the fallback took.
+    pub fallback_time: Duration,
 }
 
 /// The lanes of a class on a device.
@@ -431,10 +433,10 @@ impl Gpu {
         block.gas_used = block.gas_limit.saturating_sub(course.available.gas);
         block.blob_gas_used = blob_gas(course.environment).saturating_sub(course.available.blob_gas);
         let batch = Batch { environments: vec![environment], transactions: vec![(0, transaction.clone())] };
-        self.fallback
-            .execute(&batch)
-            .pop()
-            .unwrap_or_else(|| Err(ExecutionError::Panic("the fallback returned nothing".to_owned())))
+        let start = Instant::now();
+        let outcome = self.fallback.execute(&batch).pop();
+        statistics.fallback_time += start.elapsed();
+        outcome.unwrap_or_else(|| Err(ExecutionError::Panic("the fallback returned nothing".to_owned())))
     }
 
     /// The environments as lanes see them, with what of their states is sent ahead.

@@ -115,6 +115,9 @@ pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
     let summary = summary?;
     if let Some(gpu) = &gpu {
         eprintln!("{}: {}", gpu.adapter().info().name, crate::gpu::summary(&gpu.statistics()));
+        if arguments.verbose {
+            eprintln!("{}", crate::gpu::details(&gpu.statistics()));
+        }
     }
     traced?;
     Ok(match summary.exit_code() {

@@ -92,6 +92,9 @@ pub fn run(arguments: &TestArgs) -> Result<Exit, CliError> {
     });
     if let Some(gpu) = &gpu {
         eprintln!("{}: {}", gpu.adapter().info().name, crate::gpu::summary(&gpu.statistics()));
+        if arguments.verbose {
+            eprintln!("{}", crate::gpu::details(&gpu.statistics()));
+        }
     }
     let console = console.into_inner().unwrap_or_else(PoisonError::into_inner);
     console.bar.finish_and_clear();
