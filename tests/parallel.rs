@@ -3,7 +3,7 @@
 use isolane::load::workload;
 use isolane::replay::{Options, ParallelTransactions, find, replay};
 use isolane::report::InputReport;
-use isolane_cpu::{Available, Machine, Sequence, SequenceStats};
+use isolane_cpu::{Available, InParallel, Machine, Sequence, SequenceStats};
 use isolane_spec::{Outcome, Transaction};
 use std::path::{Path, PathBuf};
 
@@ -58,7 +58,7 @@ fn outcomes(
     let mut machine = Machine::new(workload.environment());
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
     pool.install(|| {
-        let mut sequence = Sequence::new(transactions, threads > 1);
+        let mut sequence = Sequence::new(transactions, InParallel::Always);
         let mut outcomes = Vec::new();
         while let Some(outcome) = sequence.next(&mut machine, unlimited) {
             outcomes.push(outcome.unwrap_or_else(|error| panic!("{}: {error}", workload.name)));

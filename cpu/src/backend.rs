@@ -2,7 +2,7 @@
 
 use crate::machine::{Available, Machine};
 use crate::pool::with_machine;
-use crate::sequence::Sequence;
+use crate::sequence::{InParallel, Sequence};
 use isolane_spec::{Backend, Batch, Environment, ExecutionError, Order, Outcome, Transaction};
 use rayon::prelude::*;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -35,7 +35,7 @@ impl Backend for Reference {
         }
         // Where environments keep all threads busy, their transactions need not.
         let busy = lanes.iter().filter(|lanes| !lanes.is_empty()).count();
-        let parallel = busy < rayon::current_num_threads();
+        let parallel = if busy < rayon::current_num_threads() { InParallel::WhereItPays } else { InParallel::Never };
         let done: Vec<Results> = batch
             .environments
             .par_iter()
@@ -54,7 +54,7 @@ impl Backend for Reference {
 
 /// Each transaction starts from the state that the one before it left. After an infrastructure error the later ones
 /// have no state to start from and end with the same error.
-fn sequential(environment: &Environment, lanes: &[(usize, &Transaction)], parallel: bool) -> Results {
+fn sequential(environment: &Environment, lanes: &[(usize, &Transaction)], parallel: InParallel) -> Results {
     let transactions: Vec<&Transaction> = lanes.iter().map(|(_, transaction)| *transaction).collect();
     let mut sequence = Sequence::new(&transactions, parallel);
     let mut available = Available::of(environment);

@@ -32,4 +32,4 @@ pub use backend::Reference;
 pub use machine::{Available, Machine};
 pub use observer::Observer;
 pub use pool::with_machine;
-pub use sequence::{Sequence, SequenceStats};
+pub use sequence::{InParallel, Sequence, SequenceStats};

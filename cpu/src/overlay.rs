@@ -12,20 +12,22 @@ pub(crate) struct Written {
     pub wiped: bool,
     pub storage: HashMap<U256, U256>,
     pub code: Option<Bytes>,
-    /// The wave in which it was written last.
-    pub wave: u32,
-    /// The wave in which its storage was written last.
-    pub storage_wave: u32,
+    /// The version in which it was written last.
+    pub version: u64,
+    /// The version in which its storage was written last.
+    pub storage_version: u64,
 }
 
 #[derive(Debug, Default)]
 struct State {
     accounts: HashMap<H160, Written>,
     codes: HashMap<H256, Bytes>,
-    wave: u32,
+    /// How often it was written.
+    version: u64,
 }
 
-/// A base state with what was written on top of it. It is written only while no execution reads it.
+/// A base state with what was written on top of it. Executions read it while it is written, so that what one of them reads may be
+/// of several versions.
 pub(crate) struct Overlay {
     base: Arc<dyn StateView>,
     state: RwLock<State>,
@@ -48,18 +50,24 @@ impl Overlay {
         self.state.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// From here on, executions start from what is written now.
-    pub fn begin_wave(&self) {
-        self.state.write().unwrap_or_else(PoisonError::into_inner).wave += 1;
+    /// How often it was written so far.
+    pub fn version(&self) -> u64 {
+        self.read().version
+    }
+
+    /// An account as it stands now.
+    pub fn account_now(&self, address: &H160) -> Result<Option<AccountInfo>, StateError> {
+        StateView::account(self, address)
     }
 
     /// Writes what a transaction changed.
     pub fn apply(&self, diff: &[AccountDiff]) {
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
-        let State { accounts, codes, wave } = &mut *state;
+        state.version += 1;
+        let State { accounts, codes, version } = &mut *state;
         for change in diff {
             let written = accounts.entry(change.address).or_default();
-            written.wave = *wave;
+            written.version = *version;
             written.info = change.after;
             if let (Some(code), Some(after)) = (&change.code, change.after) {
                 codes.insert(after.code_hash, code.clone());
@@ -69,25 +77,25 @@ impl Overlay {
                 written.storage.clear();
             }
             if change.storage_wiped || !change.storage.is_empty() {
-                written.storage_wave = *wave;
+                written.storage_version = *version;
             }
             written.storage.extend(change.storage.iter().map(|slot| (slot.key, slot.after)));
         }
     }
 
-    /// Whether all that an execution read is as it was when the wave began. The account `but` is left out.
-    pub fn holds(&self, reads: &Reads, but: Option<H160>) -> bool {
+    /// Whether all that an execution read that began at a version is so now. The account `but` is left out.
+    pub fn holds(&self, reads: &Reads, version: u64, but: Option<H160>) -> bool {
         let state = self.read();
         let same_account = |read: &isolane_spec::AccountRead| {
-            let Some(written) = state.accounts.get(&read.address).filter(|written| written.wave == state.wave) else {
+            let Some(written) = state.accounts.get(&read.address).filter(|written| written.version > version) else {
                 return true;
             };
             // Whether an account has any storage decides whether a contract may be created there (EIP-7610).
             let could_be_created = read.before.is_none_or(|info| info.code_hash == KECCAK_EMPTY);
-            written.info == read.before && !(could_be_created && written.storage_wave == state.wave)
+            written.info == read.before && !(could_be_created && written.storage_version > version)
         };
         let same_slot = |read: &isolane_spec::SlotRead| {
-            let Some(written) = state.accounts.get(&read.address).filter(|it| it.storage_wave == state.wave) else {
+            let Some(written) = state.accounts.get(&read.address).filter(|it| it.storage_version > version) else {
                 return true;
             };
             match written.storage.get(&read.key) {

@@ -31,6 +31,7 @@ use crate::chain::ChainSpec;
 use crate::load::transaction::SignedTransaction;
 use alloy_consensus::Header;
 use alloy_eips::eip4895::Withdrawal;
+use isolane_cpu::InParallel;
 use isolane_spec::{AccountDiff, Bytes, Fork, H160, H256, Outcome, Rules, U256};
 
 /// What to do when a block needs the system contract of EIP-7002 or EIP-7251 and its account has no code.
@@ -57,8 +58,8 @@ pub struct BlockInput<'a> {
     pub missing_ommers: usize,
     /// Its withdrawals, from Shanghai on.
     pub withdrawals: Option<&'a [Withdrawal]>,
-    /// Whether transactions are executed ahead of their turn, in parallel, where that pays. The results are the same.
-    pub parallel_transactions: bool,
+    /// Whether transactions are executed ahead of their turn, in parallel. The results are the same.
+    pub parallel_transactions: InParallel,
     /// Whether the DAO's balances move before its transactions (EIP-779).
     pub dao_fork: bool,
     /// The contract whose logs are deposit requests (EIP-6110).
@@ -79,7 +80,7 @@ impl<'a> BlockInput<'a> {
             ommers: &[],
             missing_ommers: 0,
             withdrawals: None,
-            parallel_transactions: false,
+            parallel_transactions: InParallel::Never,
             dao_fork: rules.fork == Fork::Dao && chain.dao_block() == Some(header.number),
             deposit_contract: chain.deposit_contract,
             reward: block_reward(rules.fork),

@@ -33,10 +33,10 @@ Packs are evm-block-replay/1 or evm-tx-replay/1 (JSON, usually .json.zst). A wit
 /// Whether the transactions of one block are executed in parallel.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 enum ParallelChoice {
-    /// Where it pays: for the time being nowhere.
+    /// Where it promises to pay, if there are fewer packs than threads.
     #[default]
     Auto,
-    /// In every block in which it promises to pay.
+    /// In every block.
     On,
     /// Never.
     Off,

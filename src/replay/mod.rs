@@ -22,6 +22,7 @@ use crate::load::typed::{self, InputError};
 use crate::report::{InputReport, Kind, Summary, Times, peak_memory};
 use crate::source::Source;
 use crate::trace::Tracing;
+use isolane_cpu::InParallel;
 use serde::Deserialize;
 use std::any::Any;
 use std::cell::{Cell, RefCell};
@@ -34,11 +35,10 @@ use std::time::Instant;
 /// Whether the transactions of one block are executed in parallel. The results are the same.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ParallelTransactions {
-    /// Where it pays. A block that a fresh process executes is slower so (on two threads 0.7 times as fast over the blocks that
-    /// were measured: each thread decodes the code anew), so for the time being nowhere.
+    /// In blocks in which it promises to pay, if there are fewer packs than threads.
     #[default]
     Auto,
-    /// In every block in which it promises to pay.
+    /// In every block.
     On,
     /// Never.
     Off,
@@ -69,7 +69,7 @@ struct Shared<'a> {
     /// Whether one pack's senders are to be recovered by several threads: there are fewer packs than threads.
     parallel_senders: bool,
     /// Whether one block's transactions are to be executed by several threads.
-    parallel_transactions: bool,
+    parallel_transactions: InParallel,
     /// What executes the transactions of all packs at work together, if it is not the reference.
     backend: Option<&'a Gather<'a>>,
 }
@@ -117,8 +117,9 @@ pub fn replay(
         codes: CodeCache::default(),
         parallel_senders: few,
         parallel_transactions: match options.parallel_transactions {
-            ParallelTransactions::On => true,
-            ParallelTransactions::Auto | ParallelTransactions::Off => false,
+            ParallelTransactions::On => InParallel::Always,
+            ParallelTransactions::Auto if few => InParallel::WhereItPays,
+            ParallelTransactions::Auto | ParallelTransactions::Off => InParallel::Never,
         },
         backend: gather.as_ref(),
     };

@@ -1,7 +1,7 @@
 //! A sequence that is executed ahead in parallel is the same as one by one.
 
 use crate::world::*;
-use isolane_cpu::{Available, Machine, Reference, Sequence, SequenceStats};
+use isolane_cpu::{Available, InParallel, Machine, Reference, Sequence, SequenceStats};
 use isolane_spec::opcode::op;
 use isolane_spec::{
     AccountInfo, Backend, Batch, Bytes, Environment, ExecutionError, Fork, H160, MemoryState, Order, Outcome,
@@ -173,7 +173,7 @@ fn execute(
         Some(threads) => {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
             pool.install(|| {
-                let mut sequence = Sequence::new(&list, true);
+                let mut sequence = Sequence::new(&list, InParallel::Always);
                 while let Some(outcome) = sequence.next(&mut machine, available) {
                     count(&mut available, &outcome);
                     outcomes.push(outcome);
@@ -233,15 +233,6 @@ fn random_sequences_are_the_same_as_one_by_one() {
     assert!(statuses.iter().all(|count| *count > 100), "{statuses:?}");
 }
 
-#[test]
-fn what_is_ahead_depends_on_nothing_but_the_input() {
-    for seed in 0..20 {
-        let (environment, transactions) = (world(Fork::Prague), transactions(seed, 150));
-        let first = execute(&environment, &transactions, Some(2));
-        assert_eq!(execute(&environment, &transactions, Some(2)), first);
-    }
-}
-
 /// A state that fails or panics where it is asked for what only a wrong order asks for.
 struct Strict {
     state: MemoryState,
@@ -276,8 +267,17 @@ impl StateView for Strict {
 #[test]
 fn a_witness_that_lacks_what_only_a_wrong_order_reads_is_enough() {
     crate::kinds::hush();
-    // The first transaction makes the counter 1; the others look at a third account while it is 0.
-    let (setter, reader, missing) = (account(0x60), account(0x61), account(0x62));
+    // The first transaction shows that the calls are worth another thread's while. The second one makes the counter 1; the
+    // others look at a third account while it is 0.
+    let (setter, reader, missing, looper) = (account(0x60), account(0x61), account(0x62), account(0x63));
+    // Takes its time.
+    let spin = |code: &mut Vec<u8>| {
+        code.extend([op::JUMPDEST, op::PUSH1 + 2, 1, 0, 0]);
+        let again = code.len() as u8;
+        code.extend([op::JUMPDEST, op::PUSH1, 1, op::SWAP1, op::SUB, op::DUP1, op::PUSH1, again, op::JUMPI]);
+    };
+    let mut looping = Vec::new();
+    spin(&mut looping);
     let mut looks = Vec::new();
     push(&mut looks, &missing.0);
     looks.extend([op::BALANCE, op::STOP]);
@@ -293,7 +293,9 @@ fn a_witness_that_lacks_what_only_a_wrong_order_reads_is_enough() {
     code.extend([op::JUMPDEST, op::STOP]);
     let mut setting = vec![op::CALLDATASIZE, op::PUSH1, 15, op::JUMPI, op::PUSH1, 0, op::SLOAD];
     setting.extend(return_top());
-    setting.extend([op::JUMPDEST, op::PUSH1, 1, op::PUSH1, 0, op::SSTORE]);
+    // The others are executed meanwhile.
+    spin(&mut setting);
+    setting.extend([op::PUSH1, 1, op::PUSH1, 0, op::SSTORE]);
     for panics in [false, true] {
         let mut environment = world(Fork::Prague);
         let mut state = MemoryState::default();
@@ -301,17 +303,22 @@ fn a_witness_that_lacks_what_only_a_wrong_order_reads_is_enough() {
             put(&mut state, account(sender), 1 << 60, 0, &[]);
         }
         put(&mut state, setter, 0, 1, &setting);
+        put(&mut state, looper, 0, 1, &looping);
         for number in 0..8 {
             put(&mut state, account(reader.0[0] + 0x10 + number), 0, 1, &code);
         }
         let strict = Arc::new(Strict { state, refused: missing, panics, refusals: AtomicU64::new(0) });
         environment.state = Arc::clone(&strict) as _;
-        let transactions: Vec<Transaction> = (0..9)
+        let transactions: Vec<Transaction> = (0..10)
             .map(|index| Transaction {
                 sender: account(index + 1),
-                to: Some(if index == 0 { setter } else { account(reader.0[0] + 0x0f + index) }),
+                to: Some(match index {
+                    0 => looper,
+                    1 => setter,
+                    _ => account(reader.0[0] + 0x0e + index),
+                }),
                 input: Bytes::from_static(&[1]),
-                gas_limit: 200_000,
+                gas_limit: 3_000_000,
                 max_fee_per_gas: U256::one(),
                 ..Transaction::default()
             })
@@ -321,8 +328,17 @@ fn a_witness_that_lacks_what_only_a_wrong_order_reads_is_enough() {
             transactions: transactions.into_iter().map(|transaction| (0, transaction)).collect(),
         };
         let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().expect("threads");
-        let outcomes = pool.install(|| Reference.execute(&batch));
-        assert!(outcomes.iter().all(|outcome| outcome.as_ref().is_ok_and(|it| it.status.is_success())), "{outcomes:?}");
+        // Whether the other thread gets its chance in time is the machine's business.
+        for _ in 0..1_000 {
+            let outcomes = pool.install(|| Reference.execute(&batch));
+            assert!(
+                outcomes.iter().all(|outcome| outcome.as_ref().is_ok_and(|it| it.status.is_success())),
+                "{outcomes:?}"
+            );
+            if strict.refusals.load(Ordering::Relaxed) > 0 {
+                break;
+            }
+        }
         assert!(strict.refusals.load(Ordering::Relaxed) > 0, "nothing was executed ahead");
     }
 }

@@ -1,0 +1,179 @@
+//! A sequence of transactions, each on the state that the one before it left, executed ahead in parallel where that pays.
+//!
+//! One thread takes the transactions in order. Meanwhile others execute later ones ahead of their turn, each from what is
+//! written so far. When the turn of such a transaction comes and all that it read is still so, it has the outcome that
+//! it has in order ([`isolane_spec::Reads`]) and is kept; any other is executed again, in order. So the results do not depend on threads or
+//! time. A transaction whose sender has an earlier one that is not done is not taken ahead, nor one whose callee has led to
+//! conflicts: those are left to the thread that takes them in order, which waits for others only where they are about
+//! to execute the transaction whose turn it is. The fees of a beneficiary that a transaction does not look at are added
+//! to what it has by then: or else every transaction would depend on the one before it.
+
+mod ahead;
+
+use crate::machine::{Available, Machine};
+use crate::validation::GAS_PER_BLOB;
+use ahead::{Ahead, Front, is_heavy};
+use isolane_spec::{ExecutionError, Outcome, Transaction};
+use std::sync::Arc;
+
+/// Whether transactions of a sequence are executed ahead of their turn, on rayon's current pool.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum InParallel {
+    /// Never.
+    Never,
+    /// Where what is left of the sequence promises to be worth another thread's while.
+    #[default]
+    WhereItPays,
+    /// From the first transaction on.
+    Always,
+}
+
+/// Fewer calls and creations than this are not worth another thread's while.
+const WORTHWHILE_CALLS: usize = 4;
+/// Nor are calls and creations that use less gas than this, in all: some 2 ms.
+const WORTHWHILE_GAS: u64 = 1_000_000;
+
+/// How much of a sequence was executed ahead. It depends on the threads' timing; outcomes do not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SequenceStats {
+    /// Transactions that were executed ahead.
+    pub ahead: u64,
+    /// Those of them that were executed again, because what they had read had changed.
+    pub stale: u64,
+}
+
+/// Executes the transactions of a machine's environment in order, and ahead of their turn where that pays.
+pub struct Sequence<'t> {
+    transactions: &'t [&'t Transaction],
+    next: usize,
+    parallel: InParallel,
+    /// Where threads execute ahead, and the number of the first transaction of theirs.
+    front: Option<(Arc<Front>, usize)>,
+    /// Of the transactions so far that were likely to run code: how many, and their gas.
+    heavy: (usize, u64),
+    heavy_left: usize,
+    stats: SequenceStats,
+}
+
+impl<'t> Sequence<'t> {
+    /// A sequence that starts from what the machine stands at. Nothing else may change the machine until it is over.
+    #[must_use]
+    pub fn new(transactions: &'t [&'t Transaction], parallel: InParallel) -> Self {
+        let parallel = if rayon::current_num_threads() > 1 { parallel } else { InParallel::Never };
+        let heavy_left = match parallel {
+            InParallel::Never => 0,
+            _ => transactions.iter().filter(|transaction| is_heavy(transaction)).count(),
+        };
+        Self {
+            transactions,
+            next: 0,
+            parallel,
+            front: None,
+            heavy: (0, 0),
+            heavy_left,
+            stats: SequenceStats::default(),
+        }
+    }
+
+    /// What was executed ahead so far.
+    #[must_use]
+    pub const fn stats(&self) -> SequenceStats {
+        self.stats
+    }
+
+    /// Executes the next transaction, as [`Machine::transact`] does; `None` when there is no more.
+    ///
+    /// # Errors
+    /// When the state cannot answer; the machine is then as before the call.
+    pub fn next(&mut self, machine: &mut Machine, available: Available) -> Option<Result<Outcome, ExecutionError>> {
+        let transaction = *self.transactions.get(self.next)?;
+        if self.pays() {
+            let rest = self.transactions.get(self.next..).unwrap_or_default();
+            let front = Front::new(rest, machine, rayon::current_num_threads());
+            front.commit(0);
+            self.front = Some((front, self.next));
+        }
+        let index = self.next;
+        self.next += 1;
+        let outcome = match self.take_ahead(index, machine, transaction, available) {
+            Some(outcome) => machine.apply(&outcome.diff).map(|()| outcome),
+            None => machine.transact(transaction, available),
+        };
+        let outcome = match outcome {
+            Ok(outcome) => outcome,
+            Err(error) => return Some(Err(error)),
+        };
+        if let Some((front, first)) = &self.front {
+            front.overlay.apply(&outcome.diff);
+            front.commit(self.next - first);
+        }
+        if is_heavy(transaction) {
+            self.heavy_left = self.heavy_left.saturating_sub(1);
+            self.heavy = (self.heavy.0 + 1, self.heavy.1.saturating_add(outcome.gas_used));
+        }
+        Some(Ok(outcome))
+    }
+
+    /// Whether threads are to begin to execute ahead now.
+    fn pays(&self) -> bool {
+        match self.parallel {
+            _ if self.front.is_some() => false,
+            InParallel::Never => false,
+            InParallel::Always => true,
+            InParallel::WhereItPays => {
+                let (count, gas) = self.heavy;
+                // The rest is taken to be like what came before.
+                self.heavy_left >= WORTHWHILE_CALLS
+                    && gas.saturating_mul(self.heavy_left as u64) >= WORTHWHILE_GAS.saturating_mul(count.max(1) as u64)
+            }
+        }
+    }
+
+    /// The outcome of a transaction that was executed ahead, if it is what it has now.
+    fn take_ahead(
+        &mut self,
+        index: usize,
+        machine: &Machine,
+        transaction: &Transaction,
+        available: Available,
+    ) -> Option<Outcome> {
+        let (front, first) = self.front.as_ref()?;
+        let place = index.checked_sub(*first)?;
+        let Ahead { mut outcome, reads, fee, version } = *front.take(place)?;
+        self.stats.ahead += 1;
+        let coinbase = machine.environment().block.coinbase;
+        // What the block has left decides at most that it is rejected; then the order of the checks decides why.
+        let blob_gas = (transaction.blob_versioned_hashes.len() as u64).saturating_mul(GAS_PER_BLOB);
+        let fits = transaction.gas_limit <= available.gas && blob_gas <= available.blob_gas;
+        if !fits || !front.overlay.holds(&reads, version, fee.map(|_| coinbase)) {
+            front.conflict(place);
+            self.stats.stale += 1;
+            return None;
+        }
+        if let Some(fee) = fee {
+            let now = front.overlay.account_now(&coinbase).ok()?;
+            let place = outcome.diff.binary_search_by_key(&coinbase, |change| change.address);
+            match (place, machine.fee_diff(coinbase, now, fee)) {
+                (Ok(place), Some(change)) => {
+                    if let Some(there) = outcome.diff.get_mut(place) {
+                        *there = change;
+                    }
+                }
+                (Err(place), Some(change)) => outcome.diff.insert(place, change),
+                (Ok(place), None) => {
+                    outcome.diff.remove(place);
+                }
+                (Err(_), None) => {}
+            }
+        }
+        Some(outcome)
+    }
+}
+
+impl Drop for Sequence<'_> {
+    fn drop(&mut self) {
+        if let Some((front, _)) = &self.front {
+            front.stop();
+        }
+    }
+}
