@@ -97,7 +97,7 @@ impl Front {
         });
         Arc::new(Self {
             slots: slots.collect(),
-            transactions: transactions.iter().map(|transaction| Transaction::clone(transaction)).collect(),
+            transactions: transactions.iter().copied().cloned().collect(),
             environment,
             allowance: machine.allowance(),
             overlay,

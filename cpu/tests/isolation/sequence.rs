@@ -205,7 +205,13 @@ fn random_sequences_are_the_same_as_one_by_one() {
     ];
     let mut total = SequenceStats::default();
     let mut statuses = [0u32; 4];
-    for seed in 0..if cfg!(debug_assertions) { 160 } else { 1_600 } {
+    let enough = |total: &SequenceStats| total.ahead > 2_000 && total.stale > 200 && total.ahead - total.stale > 1_000;
+    // How much is ahead depends on what else the machine does: more sequences make up for that.
+    let (least, most) = if cfg!(debug_assertions) { (160, 16_000) } else { (1_600, 160_000) };
+    for seed in 0..most {
+        if seed >= least && enough(&total) {
+            break;
+        }
         let environment = world(forks[seed as usize % forks.len()]);
         let transactions = transactions(seed, 40 + seed as usize % 160);
         let (outcomes, state, _) = execute(&environment, &transactions, None);
@@ -229,7 +235,7 @@ fn random_sequences_are_the_same_as_one_by_one() {
         }
     }
     // Both ways were taken, often, and everything that can happen did.
-    assert!(total.ahead > 2_000 && total.stale > 200 && total.ahead - total.stale > 1_000, "{total:?}");
+    assert!(enough(&total), "{total:?}");
     assert!(statuses.iter().all(|count| *count > 100), "{statuses:?}");
 }
 
