@@ -17,8 +17,10 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     }
     switch pool[at] {
         case MAIL_START: {
-            start(pool[at + 1u]);
-            put(QUEUE_FRAME, side);
+            // What the lane has no room for from the start must not run.
+            if start(pool[at + 1u]) {
+                put(QUEUE_FRAME, side);
+            }
         }
         case MAIL_RETRY: {
             set_reg(R_STATUS, LANE_RUNNING);
@@ -57,8 +59,8 @@ fn resume(side: u32) {
     put(QUEUE_FRAME, side);
 }
 
-// Readies a lane for a transaction.
-fn start(transaction: u32) {
+// Readies a lane for a transaction. Returns whether it fits.
+fn start(transaction: u32) -> bool {
     for (var i = 0u; i < opaque(R_SIZE); i += 1u) {
         set_reg(i, 0u);
     }
@@ -75,10 +77,11 @@ fn start(transaction: u32) {
     if count > params.accounts_limit {
         set_reg(R_STATUS, LANE_ESCAPED);
         set_reg(R_ESCAPE, ESCAPE_ACCOUNTS);
-        return;
+        return false;
     }
     set_reg(R_ACCOUNTS, count);
     for (var i = 0u; i < count * A_SIZE; i += 1u) {
         lane_store(params.accounts + i, pool[seeds + i]);
     }
+    return true;
 }

@@ -132,6 +132,8 @@ checklist! {
     a_call_without_funds_resets_the_return_data => calls::return_data_after_refusal,
     /// EL-2025-28.
     an_authorization_with_a_parity_of_2_is_skipped => transactions::parity,
+    /// isolane, mainnet block 24,647,140: a lane without room for all accounts ran without any.
+    many_delegations_leave_storage_alone => transactions::many_delegations,
 }
 
 /// The device takes all of them as one batch. Where there is none, and none is expected, nothing runs here.

@@ -67,7 +67,11 @@ pub fn warmth_after_errors() -> Vec<Check> {
 
 /// An authorization that is signed right for this account, nonce 0 and chain 1.
 fn authorization() -> (H160, Authorization) {
-    let key = SecretKey::from_byte_array([9; 32]).expect("a secret key");
+    authorization_of(9)
+}
+
+fn authorization_of(number: u8) -> (H160, Authorization) {
+    let key = SecretKey::from_byte_array([number; 32]).expect("a secret key");
     let inner = eip7702::Authorization {
         chain_id: alloy_primitives::U256::from(1),
         address: alloy_primitives::Address::from(OTHER.0),
@@ -119,6 +123,31 @@ pub fn parity() -> Vec<Check> {
             })
             .done(),
     ]
+}
+
+/// EIP-7702: however many accounts delegate before the first instruction, it reads the storage that is there. Of that many
+/// accounts a lane of a device may have no room from the start.
+pub fn many_delegations() -> Vec<Check> {
+    let fork = Fork::Osaka;
+    let read = asm(fork).push(&[0]).ops(&[op::SLOAD]).store(0).give(1);
+    [1, 8, 9, 10, 11, 12, 13, 40, 60]
+        .into_iter()
+        .map(|count| {
+            let transaction = Transaction {
+                transaction_type: TransactionType::SetCode,
+                to: Some(MAIN),
+                authorization_list: (1..=count).map(|number| authorization_of(number).1).collect(),
+                gas_limit: 3_000_000,
+                ..Transaction::default()
+            };
+            World::new("many delegations", fork)
+                .contract_with(MAIN, 0, read.clone(), &[(0, 77)])
+                .transaction(transaction, Status::Success)
+                .output(numbers(&[77]))
+                .and(|outcome| assert!(change(outcome, authorization_of(1).0).is_some()))
+                .done()
+        })
+        .collect()
 }
 
 /// EL-2025-16 and EL-2024-22: bytes behind a transaction, and single bytes with a header of their own, are refused.

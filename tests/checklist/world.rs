@@ -61,9 +61,15 @@ impl World {
         Self { name, fork, state, transactions: Vec::new(), expected: Vec::new() }
     }
 
-    pub fn contract(mut self, address: H160, balance: u64, code: Bytes) -> Self {
+    pub fn contract(self, address: H160, balance: u64, code: Bytes) -> Self {
+        self.contract_with(address, balance, code, &[])
+    }
+
+    /// A contract with storage.
+    pub fn contract_with(mut self, address: H160, balance: u64, code: Bytes, slots: &[(u64, u64)]) -> Self {
         let code_hash = if code.is_empty() { KECCAK_EMPTY } else { keccak(&code) };
-        self.state.insert(address, AccountInfo { nonce: 1, balance: balance.into(), code_hash }, code, []);
+        let slots = slots.iter().map(|(key, value)| (U256::from(*key), U256::from(*value)));
+        self.state.insert(address, AccountInfo { nonce: 1, balance: balance.into(), code_hash }, code, slots);
         self
     }
 

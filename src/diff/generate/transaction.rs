@@ -119,6 +119,15 @@ fn transaction(
     if kind == TransactionType::SetCode && random.chance(980) {
         let count = if random.chance(800) { 1 } else { 2 + random.below(2) };
         transaction.authorization_list = (0..count).map(|_| authorization(random, nonce)).collect();
+        if random.chance(15) {
+            // More accounts than the smallest lanes of a device have room for.
+            let target = world::contract(random.below(world::CONTRACTS));
+            let first = world::SENDERS + world::AUTHORITIES;
+            let more = 1 + random.below(world::MORE_AUTHORITIES);
+            transaction
+                .authorization_list
+                .extend((first..first + more).map(|signer| world::authorization(signer, 1, target, 0)));
+        }
     }
     transaction.gas_limit = gas_limit(random, fork, block, &transaction, deep);
     transaction

@@ -15,6 +15,8 @@ use std::sync::OnceLock;
 pub(crate) const SENDERS: usize = 3;
 /// Who signs delegations besides.
 pub(crate) const AUTHORITIES: usize = 3;
+/// Accounts that only delegate, in long lists of authorizations.
+pub(crate) const MORE_AUTHORITIES: usize = 61;
 /// Contracts of a program at most.
 pub(crate) const CONTRACTS: usize = 4;
 
@@ -32,7 +34,7 @@ struct Signer {
 fn signers() -> &'static [Signer] {
     static SIGNERS: OnceLock<Vec<Signer>> = OnceLock::new();
     SIGNERS.get_or_init(|| {
-        (1..=(SENDERS + AUTHORITIES) as u64)
+        (1..=(SENDERS + AUTHORITIES + MORE_AUTHORITIES) as u64)
             .filter_map(|number| {
                 let secret = secret_key(number);
                 let key = SecretKey::from_byte_array(secret.0).ok()?;
@@ -119,7 +121,7 @@ pub(crate) fn authorization(signer: usize, chain_id: u64, target: H160, nonce: u
     thread_local! {
         static SIGNED: RefCell<HashMap<Key, Authorization>> = RefCell::new(HashMap::new());
     }
-    let key = (signer % (SENDERS + AUTHORITIES), chain_id, target, nonce);
+    let key = (signer % signers().len(), chain_id, target, nonce);
     if let Some(known) = SIGNED.with_borrow(|signed| signed.get(&key).cloned()) {
         return known;
     }
