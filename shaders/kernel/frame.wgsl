@@ -16,11 +16,15 @@ var<private> loads: bool;
 var<private> address: Address;
 var<private> cold_price: u32;
 var<private> account: u32;
+// The topmost items of the stack.
+var<private> items: array<Word, 7>;
 // Of a call.
 var<private> has_value: bool;
 var<private> on_callee: bool;
 var<private> sends: bool;
 var<private> delegated: bool;
+// Whether the account, and the one it delegates to, become warm.
+var<private> warms: bool;
 var<private> code_account: u32;
 var<private> input_at: u32;
 var<private> input_len: u32;
@@ -61,9 +65,13 @@ var<private> delivers: bool;
 var<private> delivered: Word;
 var<private> regained: vec2<u32>;
 
-fn deliver(item: Word, back: vec2<u32>) {
+fn item(n: u32) -> Word {
+    return items[n];
+}
+
+fn deliver(word: Word, back: vec2<u32>) {
     delivers = true;
-    delivered = item;
+    delivered = word;
     regained = back;
 }
 
@@ -86,6 +94,12 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     }
     let op = begin();
     clear();
+    if op < 0x100u {
+        let there = min(sp, 7u);
+        for (var n = 0u; n < there; n += 1u) {
+            items[n] = stack_load(sp - 1u - n);
+        }
+    }
     dispatch(op);
     if calls != 0u {
         call_operands();
@@ -131,6 +145,19 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     if grows || (ends && !deposits) {
         memory_grow(end, current);
     }
+    if warms && fork >= FORK_BERLIN && !is_stuck() {
+        let count = select(1u, opaque(2u), delegated);
+        for (var which = 0u; which < count; which += 1u) {
+            add_flags(select(account, code_account, which == 1u), FLAG_WARM);
+        }
+    }
+    if calls != 0u {
+        // What the frame does is undone by itself, not what its caller has paid for.
+        undo_mark = reg(R_UNDOS);
+        if next_queue == QUEUE_PRECOMPILE {
+            set_reg(R_SCRATCH + 4u, undo_mark);
+        }
+    }
     if ends && status == STATUS_SUCCESS && !deposits && (reg(R_FLAGS) & FRAME_CREATES) != 0u && !is_stuck() {
         if pay_deposit() {
             ends = false;
@@ -143,36 +170,69 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
             output_len = 0u;
         }
     }
-    if keeps && !is_stuck() {
-        let kept = keep_code(kept_at, kept_len);
-        if deposits {
-            set_code(reg(R_ACCOUNT), kept, reg_word(R_SCRATCH));
-        } else {
-            code = kept;
+    // Bytes move in one place: initcode or deployed code to the code area, the output of a frame to the return data, and
+    // that to the memory of the caller. The bound is no constant, so that the phases are not unrolled.
+    for (var phase = 0u; phase < opaque(3u) && !is_stuck(); phase += 1u) {
+        var moves = false;
+        var source = Source(SOURCE_LANE, 0u, 0u, 0u);
+        var base = 0u;
+        var to = 0u;
+        if phase == 0u && keeps {
+            let cursor = reg(R_CODE_CURSOR);
+            let size = code_size(kept_len);
+            if size > params.code_limit || cursor > params.code_limit - size {
+                escape(ESCAPE_CODE);
+            } else {
+                moves = true;
+                source = memory_source(kept_at, kept_len);
+                base = params.code + cursor + 1u;
+            }
+        } else if phase == 1u && ends {
+            end_frame();
+            if (output_len + 3u) / 4u > params.return_limit {
+                escape(ESCAPE_RETURN_DATA);
+            } else {
+                moves = true;
+                source = memory_source(output_at, output_len);
+                base = params.return_data;
+                set_reg(R_RETURN_LEN, output_len);
+            }
+        } else if phase == 2u && writes_output {
+            moves = true;
+            source = return_source();
+            source.len = min(output_len, source.len);
+            base = params.memory + reg(R_MEMORY);
+            to = output_at;
         }
-    }
-    if raises_nonce && !is_stuck() {
-        let at = account_at(payer) + A_NONCE;
-        let low = lane_load(at) + 1u;
-        set_nonce(payer, vec2<u32>(low, lane_load(at + 1u) + select(0u, 1u, low == 0u)));
-    }
-    if !is_stuck() {
-        move_value();
-    }
-    if enters && !is_stuck() {
-        enter_frame(end);
-    }
-    if ends && !is_stuck() {
-        end_frame();
-    }
-    if undoes && !is_stuck() {
-        revert_to(undo_mark, refund_mark);
-    }
-    if ends && !is_stuck() {
-        leave_frame();
-    }
-    if writes_output && !is_stuck() {
-        copy_to_memory(output_at, min(output_len, reg(R_RETURN_LEN)), return_source(), 0u);
+        if moves && !is_stuck() {
+            write_bytes(base, to, source.len, source, 0u, false);
+        }
+        if phase == 0u && !is_stuck() {
+            if keeps {
+                let kept = keep_code(kept_len);
+                if deposits {
+                    set_code(reg(R_ACCOUNT), kept, reg_word(R_SCRATCH));
+                } else {
+                    code = kept;
+                }
+            }
+            if raises_nonce {
+                let at = account_at(payer) + A_NONCE;
+                let low = lane_load(at) + 1u;
+                set_nonce(payer, vec2<u32>(low, lane_load(at + 1u) + select(0u, 1u, low == 0u)));
+            }
+            move_value();
+            if enters && !is_stuck() {
+                enter_frame(end);
+            }
+        } else if phase == 1u && !is_stuck() {
+            if undoes {
+                revert_to(undo_mark, refund_mark);
+            }
+            if ends {
+                leave_frame();
+            }
+        }
     }
     if delivers {
         set_total_gas(add64(total_gas(), regained));
@@ -192,6 +252,8 @@ fn clear() {
     cold_price = 0u;
     account = 0u;
     delegated = false;
+    warms = false;
+    code_account = 0u;
     input_at = 0u;
     input_len = 0u;
     output_at = 0u;
@@ -228,18 +290,19 @@ fn find_accounts() {
         if round == 0u {
             account = found;
         }
-        if calls == 0u || round == 1u || is_stuck() {
+        if calls == 0u || is_stuck() {
             break;
         }
         // From Spurious Dragon on, only a call with value brings an account into being (EIP-161).
-        if calls == OP_CALL && (sends || fork < FORK_SPURIOUS_DRAGON) && is_new(account) {
+        if round == 0u && calls == OP_CALL && (sends || fork < FORK_SPURIOUS_DRAGON) && is_new(found) {
             charge(schedule(G_NEW_ACCOUNT));
         }
-        if fork < FORK_PRAGUE {
+        code = account_code_ready(found);
+        let there = code;
+        if round == 1u || fork < FORK_PRAGUE || is_stuck() || there <= UNKNOWN_CODE || (there & LANE_CODE) != 0u {
             break;
         }
-        let there = account_code_ready(account);
-        if is_stuck() || there <= UNKNOWN_CODE || (there & LANE_CODE) != 0u || codes[there + C_DELEGATES] == 0u {
+        if codes[there + C_DELEGATES] == 0u {
             break;
         }
         delegated = true;
@@ -345,7 +408,7 @@ fn enter_frame(end: u32) {
     enter(code, subject, frame_address, frame_caller, shown, frame_flags, given);
 }
 
-// The output of a frame that ends, and what is undone.
+// What a frame that ends shows, and what is undone.
 fn end_frame() {
     let halts = (status & 0xffu) == STATUS_HALT;
     if halts {
@@ -357,7 +420,6 @@ fn end_frame() {
     if status == STATUS_SUCCESS && (reg(R_FLAGS) & FRAME_CREATES) != 0u && reg(R_DEPTH) > 0u {
         output_len = 0u;
     }
-    return_bytes(memory_source(output_at, output_len));
     if status != STATUS_SUCCESS {
         undoes = true;
         undo_mark = reg(R_UNDO_MARK);

@@ -67,20 +67,20 @@ fn save_frame() -> bool {
     return true;
 }
 
-// Copies initcode or deployed code from memory into the lane's code area, decodes it as the host decodes code, and finds
-// its jump destinations. Returns the code: its length, its bytes, its jump destinations, its instruction words.
-fn keep_code(offset: u32, len: u32) -> u32 {
+// Words that a code of `len` bytes takes in the lane's code area: its length, its bytes, its jump destinations, its
+// instruction words.
+fn code_size(len: u32) -> u32 {
+    return 1u + (len + 3u) / 4u + (len + 31u) / 32u + len + STREAM_PADDING;
+}
+
+// Keeps initcode or deployed code whose bytes are in the lane's code area already: decodes it as the host decodes code,
+// and finds its jump destinations. Returns the code.
+fn keep_code(len: u32) -> u32 {
     let bytes = (len + 3u) / 4u;
     let bitmap = (len + 31u) / 32u;
     let cursor = reg(R_CODE_CURSOR);
-    let size = 1u + bytes + bitmap + len + STREAM_PADDING;
-    if size > params.code_limit || cursor > params.code_limit - size {
-        escape(ESCAPE_CODE);
-        return NO_CODE;
-    }
     let at = params.code + cursor;
     lane_store(at, len);
-    write_bytes(at + 1u, 0u, len, memory_source(offset, len), 0u, false);
     let source = Source(SOURCE_LANE, at + 1u, 0u, len);
     let map = at + 1u + bytes;
     let stream = map + bitmap;
@@ -118,6 +118,6 @@ fn keep_code(offset: u32, len: u32) -> u32 {
             bits = 0u;
         }
     }
-    set_reg(R_CODE_CURSOR, cursor + size);
+    set_reg(R_CODE_CURSOR, cursor + code_size(len));
     return LANE_CODE | cursor;
 }

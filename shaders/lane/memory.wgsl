@@ -94,11 +94,6 @@ fn code_len(code: u32) -> u32 {
     return code_source(code).len;
 }
 
-// Copies of the source to memory, which is paid for and long enough.
-fn copy_to_memory(to: u32, len: u32, source: Source, first_byte: u32) {
-    write_bytes(params.memory + reg(R_MEMORY), to, len, source, first_byte, false);
-}
-
 // The output of a frame goes to the return data.
 fn return_bytes(source: Source) {
     if (source.len + 3u) / 4u > params.return_limit {

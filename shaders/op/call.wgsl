@@ -21,8 +21,8 @@ fn call_operands() {
     has_value = calls == OP_CALL || calls == OP_CALLCODE;
     on_callee = calls == OP_CALL || calls == OP_STATICCALL;
     loads = true;
-    address = address_of(operand(1u));
-    amount = operand(2u);
+    address = address_of(item(1u));
+    amount = item(2u);
     if !has_value {
         amount = word_zero();
     }
@@ -32,10 +32,10 @@ fn call_operands() {
     }
     // Memory: both ranges at once, charged now and grown at the very end.
     let first = select(2u, 3u, has_value);
-    input_len = place(operand(first + 1u));
-    input_at = select(place(operand(first)), 0u, input_len == 0u);
-    output_len = place(operand(first + 3u));
-    output_at = select(place(operand(first + 2u)), 0u, output_len == 0u);
+    input_len = place(item(first + 1u));
+    input_at = select(place(item(first)), 0u, input_len == 0u);
+    output_len = place(item(first + 3u));
+    output_at = select(place(item(first + 2u)), 0u, output_len == 0u);
     reaches = max(range_end(input_at, input_len), range_end(output_at, output_len));
     cold_price = schedule(G_COLD_ACCOUNT);
     if sends {
@@ -51,7 +51,7 @@ fn all_but_one_64th(all: vec2<u32>) -> vec2<u32> {
 // The call itself, once the callee and the account of its code are found.
 fn call() {
     // All but one 64th (EIP-150); before it, exactly what was asked for.
-    let requested = operand(0u);
+    let requested = item(0u);
     let all = total_gas();
     given = requested.lo.xy;
     if (requested.lo.z | requested.lo.w | requested.hi.x | requested.hi.y | requested.hi.z | requested.hi.w) != 0u {
@@ -69,24 +69,13 @@ fn call() {
     let poor = has_value && word_lt(account_balance(own), amount);
     let refused = poor || reg(R_DEPTH) >= 1024u;
     let precompiled = !delegated && is_precompile(address);
-    code = NO_CODE;
-    if !refused && !precompiled {
-        code = account_code_ready(code_account);
-    }
     if is_stuck() {
         return;
     }
     // Nothing can fail any more.
     grows = true;
     sp -= select(6u, 7u, has_value);
-    if fork >= FORK_BERLIN {
-        add_flags(account, FLAG_WARM);
-        if delegated {
-            add_flags(code_account, FLAG_WARM);
-        }
-    }
-    // What the frame does is undone by itself, not what its caller has paid for.
-    undo_mark = reg(R_UNDOS);
+    warms = true;
     if sends {
         given = add64(given, vec2<u32>(schedule(G_CALL_STIPEND), 0u));
     }
@@ -107,7 +96,6 @@ fn call() {
         set_reg(R_SCRATCH + 1u, input_len);
         set_reg(R_SCRATCH + 2u, output_at);
         set_reg(R_SCRATCH + 3u, output_len);
-        set_reg(R_SCRATCH + 4u, undo_mark);
         set_reg(R_SCRATCH + 5u, refund_mark);
         // Rounds that BLAKE2F has done.
         set_reg(R_SCRATCH + 6u, 0u);

@@ -8,8 +8,8 @@ fn op_stop() {
 fn op_return() {
     ends = true;
     status = STATUS_SUCCESS;
-    output_len = place(operand(1u));
-    output_at = select(place(operand(0u)), 0u, output_len == 0u);
+    output_len = place(item(1u));
+    output_at = select(place(item(0u)), 0u, output_len == 0u);
     reaches = range_end(output_at, output_len);
 }
 
@@ -30,7 +30,7 @@ fn op_selfdestruct() {
     status = STATUS_SUCCESS;
     destructs = true;
     loads = true;
-    address = address_of(operand(0u));
+    address = address_of(item(0u));
     cold_price = schedule(G_COLD_BENEFICIARY);
 }
 
@@ -46,9 +46,7 @@ fn selfdestruct() {
     if is_stuck() {
         return;
     }
-    if fork >= FORK_BERLIN {
-        add_flags(account, FLAG_WARM);
-    }
+    warms = true;
     let flags = account_flags(owner);
     let removed = fork < FORK_CANCUN || (flags & FLAG_CREATED) != 0u;
     transfers = account != owner;

@@ -13,15 +13,15 @@ fn create_operands() {
     if is_static() {
         halt(HALT_STATIC_VIOLATION);
     }
-    amount = operand(0u);
-    let size = operand(2u);
+    amount = item(0u);
+    let size = item(2u);
     input_len = place(size);
     if input_len > schedule(G_MAX_INITCODE_SIZE) {
         // A length that no memory can have is a matter of gas before it is one of size.
         let absurd = (size.lo.z | size.lo.w | size.hi.x | size.hi.y | size.hi.z | size.hi.w) != 0u || size.lo.y >= 32u;
         halt(select(HALT_INITCODE_TOO_LARGE, HALT_OUT_OF_GAS, absurd));
     }
-    input_at = select(place(operand(1u)), 0u, input_len == 0u);
+    input_at = select(place(item(1u)), 0u, input_len == 0u);
     reaches = range_end(input_at, input_len);
     let price = schedule(G_INITCODE_WORD) + select(0u, schedule(G_KECCAK_WORD), creates == OP_CREATE2);
     charge((min(input_len, MEMORY_REACH) + 31u) / 32u * price);
@@ -95,9 +95,7 @@ fn create_start() {
     }
     payer = reg(R_ACCOUNT);
     raises_nonce = true;
-    if fork >= FORK_BERLIN {
-        add_flags(account, FLAG_WARM);
-    }
+    warms = true;
     given = vec2<u32>(reg(R_GIVEN), reg(R_GIVEN + 1u));
     if collision {
         deliver(word_zero(), vec2<u32>());
