@@ -15,6 +15,7 @@ use crate::lanes::{Host, LaneEnd, LaneStart, RunEnvironment, RunLimits, Seed};
 use crate::probe::SelfTestError;
 use crate::report::{EndReport, escape_reason};
 use crate::services::Services;
+use crate::split::{self, Footprint};
 use crate::state_tables::StateTables;
 use crate::transition::{
     self, Available, Ended, Final, FinalSlot, GAS_PER_BLOB, Kind, Overlay, Prepared, Reads, Start, Unsupported,
@@ -35,12 +36,12 @@ use std::time::{Duration, Instant};
 const MOST_GAS: u64 = (1 << 63) - (1 << 32);
 /// Words of the outbox at least.
 const OUTBOX_WORDS: u64 = 1 << 21;
-/// Code that is decoded ahead of its first call, in bytes a state.
+/// Code that is decoded ahead of its first call, in words a state.
 const EAGER_CODE: usize = 8 << 20;
+/// Bytes of the largest binding of any WebGPU device.
+const WEBGPU_BINDING: u64 = 128 << 20;
 /// Stack of a thread of the host's part.
 const STACK: usize = 16 << 20;
-/// Words of decoded code that are kept from batch to batch.
-const KEPT_CODE: usize = 24 << 20;
 
 /// How a device is used. No choice changes a result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -217,6 +218,14 @@ impl Gpu {
     }
 }
 
+impl Inner {
+    /// Words of the largest binding.
+    fn limit_words(&self) -> usize {
+        let bytes = self.kernels.as_ref().map_or(WEBGPU_BINDING, Kernels::binding_limit);
+        usize::try_from(bytes / 4).unwrap_or(usize::MAX)
+    }
+}
+
 fn ready(adapter: &Adapter, options: &GpuOptions) -> Result<Kernels, DeviceError> {
     catch_unwind(AssertUnwindSafe(|| {
         let device = Device::open(adapter.inner())?;
@@ -243,22 +252,33 @@ impl Backend for Gpu {
 }
 
 impl Gpu {
+    /// Executes a batch, part by part where the device cannot hold the states of all its environments at once.
     fn execute_alone(&self, inner: &mut Inner, batch: &Batch) -> Results {
         let mut results: Results = batch
             .transactions
             .iter()
             .map(|(environment, _)| Err(ExecutionError::NoEnvironment(*environment)))
             .collect();
-        let mut courses = self.courses(batch);
-        let mut tables = StateTables::new();
-        if inner.codes.len() > KEPT_CODE {
-            inner.codes.clear();
+        let room = split::room(inner.limit_words());
+        let parts = split::parts(batch, room);
+        for part in 0..=parts.last().copied().unwrap_or_default() {
+            // Code is kept from part to part, and from batch to batch, as long as there is room for more.
+            if inner.codes.len() > room.code / 2 {
+                inner.codes.clear();
+            }
+            self.execute_part(inner, batch, &parts, part, &mut results);
         }
+        results
+    }
+
+    fn execute_part(&self, inner: &mut Inner, batch: &Batch, parts: &[usize], part: usize, results: &mut Results) {
+        let mut courses = self.courses(batch, |environment| parts.get(environment) == Some(&part));
+        let mut tables = StateTables::new();
         let mut runs = self.run_environments(&courses, inner, &mut tables);
         loop {
             let start = Instant::now();
             for course in &mut courses {
-                self.commit(course, &mut results, &mut inner.statistics);
+                self.commit(course, results, &mut inner.statistics);
             }
             inner.statistics.finish += start.elapsed();
             let start = Instant::now();
@@ -290,15 +310,18 @@ impl Gpu {
             inner.statistics.prepare += start.elapsed();
             self.run(inner, &mut tables, &runs, &mut courses, jobs);
         }
-        results
     }
 
-    fn courses<'a>(&self, batch: &'a Batch) -> Vec<Course<'a>> {
+    /// The environments of a part, with their transactions.
+    fn courses<'a>(&self, batch: &'a Batch, is_part: impl Fn(usize) -> bool) -> Vec<Course<'a>> {
         // Each transaction of an independent environment is an environment of its own.
         let mut sequential: Vec<Option<usize>> = vec![None; batch.environments.len()];
         let mut courses: Vec<Course<'a>> = Vec::new();
         for (index, (environment, transaction)) in batch.transactions.iter().enumerate() {
             let Some(rules) = batch.environments.get(*environment as usize) else { continue };
+            if !is_part(*environment as usize) {
+                continue;
+            }
             let known = match rules.order {
                 Order::Sequential => sequential[*environment as usize],
                 Order::Independent => None,
@@ -523,6 +546,7 @@ impl Gpu {
                 Some(LaneEnd::Escaped(reason)) => work.escaped = Some(escape_reason(reason).to_owned()),
                 // The fallback meets the same state, and says what is wrong with it in its own words.
                 Some(LaneEnd::State) => work.escaped = Some("state".to_owned()),
+                Some(LaneEnd::Full) => work.escaped = Some("memory of the device".to_owned()),
                 None => work.escaped = Some("device".to_owned()),
             }
         }
@@ -559,9 +583,15 @@ impl Gpu {
             inner.statistics.times = kernels.times;
             match result {
                 Ok(ends) => return ends,
+                // Messages of fewer lanes may fit.
+                Err(DeviceError::TooLarge { .. }) if lanes > 1 => lanes /= 2,
                 Err(DeviceError::OutOfMemory) if lanes > 1 => {
                     lanes /= 2;
                     inner.kernels = None;
+                }
+                Err(error @ DeviceError::TooLarge { .. }) => {
+                    *inner.statistics.reasons.entry(format!("device: {error}")).or_default() += 1;
+                    break;
                 }
                 Err(error) => {
                     // Whatever it was, the batch is not lost: the fallback executes it.
@@ -607,9 +637,14 @@ fn contained<T>(work: impl FnOnce() -> T) -> Option<T> {
 fn send_ahead(environment: &Environment, key: u32, inner: &mut Inner, tables: &mut StateTables) -> bool {
     let Some(memory) = environment.state.memory() else { return false };
     let edition = Edition::of(environment);
+    let (room, own) = (split::room(inner.limit_words()), Footprint::of(environment));
+    if own.tables > room.tables {
+        // Lanes ask for what they need.
+        return false;
+    }
     let slots = memory.accounts.values().map(|account| account.storage.len()).sum();
     tables.reserve(memory.accounts.len(), slots);
-    let eager = memory.codes.values().map(|code| code.len()).sum::<usize>() <= EAGER_CODE;
+    let eager = own.code <= EAGER_CODE && inner.codes.len() + own.code <= room.code;
     for (address, account) in &memory.accounts {
         if eager
             && account.info.code_hash != KECCAK_EMPTY

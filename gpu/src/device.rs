@@ -17,6 +17,16 @@ pub enum DeviceError {
     /// Its memory is exhausted.
     #[error("the device is out of memory")]
     OutOfMemory,
+    /// A buffer would be larger than it can bind.
+    #[error("{what} need {bytes} bytes, and the device binds {limit}")]
+    TooLarge {
+        /// The buffer.
+        what: &'static str,
+        /// Its size.
+        bytes: u64,
+        /// The largest.
+        limit: u64,
+    },
     /// It is gone: reset, unplugged, or its watchdog ended the work.
     #[error("the device was lost: {0}")]
     Lost(String),

@@ -208,7 +208,7 @@ impl Kernels {
         }
         let limit = self.binding_limit();
         if bytes > limit {
-            return Err(DeviceError::OutOfMemory);
+            return Err(DeviceError::TooLarge { what: SLOTS[slot as usize].0, bytes, limit });
         }
         let scopes = self.device.scopes();
         self.buffers[slot as usize].destroy();

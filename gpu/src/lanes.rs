@@ -9,6 +9,7 @@ use crate::pack::{address_limbs, hash_limbs, limbs, push_bytes};
 use crate::pool::Pool;
 use crate::report::{self, EndReport, LaneReport};
 use crate::services::Services;
+use crate::split;
 use crate::state_tables::StateTables;
 use isolane_spec::gas::SCHEDULES;
 use isolane_spec::layout::{
@@ -68,6 +69,8 @@ pub(crate) enum LaneEnd {
     Escaped(u32),
     /// The state could not answer.
     State,
+    /// The device has no room for the code or the state that it needs.
+    Full,
 }
 
 /// An environment of a run.
@@ -243,6 +246,12 @@ impl Host<'_> {
                 && let Some(lane) = free.pop()
             {
                 let job = &jobs[next];
+                if !self.has_room(split::code_words(job.code.1.len())) {
+                    ends[next] = Some(LaneEnd::Full);
+                    free.push(lane);
+                    next += 1;
+                    continue;
+                }
                 let words = self.transaction_words(environments, &places, job);
                 let at = pool.put(&words);
                 // The record lies behind the message, and its ranges are relative to the pool.
@@ -300,7 +309,8 @@ impl Host<'_> {
                         None
                     }
                     need => match catch_unwind(AssertUnwindSafe(|| self.answer(environment, &need))) {
-                        Ok(Ok(())) => {
+                        Ok(Ok(false)) => Some(LaneEnd::Full),
+                        Ok(Ok(true)) => {
                             let at = pool.put(&[message::RETRY]);
                             replies.push((at, 1));
                             pool.send(lane, at);
@@ -361,8 +371,17 @@ impl Host<'_> {
         Ok(())
     }
 
-    /// Puts what a lane lacks into the tables.
-    fn answer(&mut self, run: &RunEnvironment, need: &LaneReport) -> Result<(), StateError> {
+    /// Whether so many words of code fit, and one more entry in the tables.
+    fn has_room(&self, code: usize) -> bool {
+        let limit = usize::try_from(self.kernels.binding_limit() / 4).unwrap_or(usize::MAX);
+        self.codes.len() + code <= limit && self.tables.has_room(limit)
+    }
+
+    /// Puts what a lane lacks into the tables. Returns whether there is room for it.
+    fn answer(&mut self, run: &RunEnvironment, need: &LaneReport) -> Result<bool, StateError> {
+        if !self.has_room(0) {
+            return Ok(false);
+        }
         match need {
             LaneReport::NeedsAccount(address) => {
                 let account = run.state.account(address)?;
@@ -379,6 +398,9 @@ impl Host<'_> {
             LaneReport::NeedsCode(address) => {
                 if let Some(info) = run.state.account(address)? {
                     let code = run.state.code(&info.code_hash)?;
+                    if !self.has_room(split::code_words(code.len())) {
+                        return Ok(false);
+                    }
                     self.codes.add(info.code_hash, run.edition, &code);
                 }
                 let account = run.state.account(address)?;
@@ -392,7 +414,7 @@ impl Host<'_> {
             }
             LaneReport::Ended(_) | LaneReport::Escaped(_) | LaneReport::NeedsPrecompile { .. } => {}
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Puts an account into the tables, with its code where that is at hand.

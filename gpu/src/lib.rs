@@ -14,6 +14,7 @@ mod pool;
 pub mod probe;
 pub mod report;
 pub mod services;
+mod split;
 mod state_tables;
 pub mod transition;
 

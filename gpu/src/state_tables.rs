@@ -180,6 +180,15 @@ impl StateTables {
         }
     }
 
+    /// Whether each table can take one more entry without both becoming longer than `limit` words.
+    pub fn has_room(&self, limit: usize) -> bool {
+        let grown = |table: &Table| {
+            let places = ((table.used + 1) * 2).next_power_of_two().max(table.places());
+            places * table.stride
+        };
+        grown(&self.accounts) + grown(&self.slots) <= limit
+    }
+
     /// Words of both tables.
     pub fn len(&self) -> usize {
         self.accounts.words.len() + self.slots.words.len()
