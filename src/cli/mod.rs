@@ -8,6 +8,7 @@ mod extras;
 mod fetch;
 mod replay;
 mod run;
+mod tables;
 mod test;
 mod trace;
 
