@@ -24,6 +24,8 @@ Examples:
   isolane replay 1-20852412.json.zst witness/ a pack, and a folder that may have its witness
   isolane replay blocks/ --json > out.jsonl   one JSON line a block (schema isolane-replay/1), and a summary
   isolane replay blocks/ --out receipts.jsonl --threads 4
+  isolane replay blocks/ --tables receipts,logs,traces,state_diffs --format parquet --out results
+                                              tables of what the blocks did; run it again to go on after a stop
   isolane replay --rpc http://127.0.0.1:8545 --blocks 17M:+100
                                               blocks of a node, fetched while others are executed, and kept in a cache
   isolane replay PACK --transaction 3 --trace -
@@ -170,8 +172,9 @@ fn execute(
     });
     let summary = summary
         .map_err(|error| CliError::usage(format!("cannot start the worker threads: {error}: use fewer --threads")))?;
-    // Where writing failed, the error says all there is to say.
-    if !writing.is_some_and(|run| run.is_stopped()) {
+    // Where writing failed the error says all there is to say, and where nothing was left to do there is nothing.
+    let nothing = writing.is_some() && source.count() == 0 && !arguments.json;
+    if !nothing && !writing.is_some_and(|run| run.is_stopped()) {
         printer.finish(&summary)?;
     }
     Ok(summary)

@@ -1,6 +1,7 @@
 //! What a replay found: one report an input, and their sum.
 
 mod json;
+pub mod replay;
 pub mod run;
 mod table;
 

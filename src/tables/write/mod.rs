@@ -199,7 +199,12 @@ impl TableFile {
     /// # Errors
     /// When it cannot be written.
     pub fn create(folder: &Path, table: Table, format: Format, words: &[U256Type]) -> io::Result<Self> {
-        let file = tempfile::Builder::new().prefix(TEMPORARY.0).suffix(TEMPORARY.1).tempfile_in(folder)?;
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(TEMPORARY.0).suffix(TEMPORARY.1);
+        // Results are for others as well, as far as the user's mask lets them.
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+        let file = builder.tempfile_in(folder)?;
         let (file, temporary) = file.into_parts();
         let (sink, columns) = (Sink::new(file), columns(table, words));
         let encoder = match format {

@@ -108,7 +108,6 @@ impl Encoder {
 
     pub fn finish(mut self) -> io::Result<Sink> {
         self.flush()?;
-        self.writer.finish().map_err(failed)?;
         self.writer.into_inner().map_err(failed)
     }
 }
