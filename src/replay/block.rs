@@ -305,7 +305,7 @@ pub fn replay(
         let (block, input, signed, result) = (&pack.block, &input, &signed[..], &result);
         let executed = Executed { chain_id, fork, block, input, blob_base_fee, signed, result, state };
         let batches = tables::rows(tables, &executed, &collected)?;
-        report.rows = Some(Box::new(BlockRows { batches, profile: collected.profile, fork }));
+        report.rows = Some(Box::new(BlockRows { batches, profile: collected.profile, fork, made: Instant::now() }));
     }
     if shared.options.keep_receipts {
         report.receipts = receipts(&signed, &header, result);

@@ -36,6 +36,8 @@ pub struct BlockRows {
     pub profile: Option<Profile>,
     /// The block's fork.
     pub fork: Fork,
+    /// When they were made: reports wait for those before them.
+    pub made: Instant,
 }
 
 /// What is written, and where.
@@ -255,12 +257,15 @@ impl Run {
     pub fn add(&mut self, report: &mut InputReport) {
         let Some(index) = self.todo.get(self.next).copied() else { return };
         self.next += 1;
+        let rows = report.rows.take();
+        let made = rows.as_ref().map_or_else(Instant::now, |rows| rows.made);
+        let at = made.saturating_duration_since(self.start).as_secs_f64();
         let item = Item {
             index,
-            rows: report.rows.take(),
+            rows,
             place: report.chain_id.zip(report.number),
             foreign: report.origin != "file",
-            record: record(report, self.record.run, self.start.elapsed().as_secs_f64()),
+            record: record(report, self.record.run, at),
         };
         // The writer takes all there is, also after a failure.
         if let Some(sender) = &self.sender {
@@ -456,7 +461,8 @@ impl Writer {
 
     fn item(&mut self, item: Item) -> Result<(), InputError> {
         let Item { index, rows, place, foreign, mut record } = item;
-        if foreign && record.result == Ended::Error {
+        // What a source does not give may come the next time; what it gives and cannot be executed is as good as a mismatch.
+        if foreign && record.result == Ended::Error && place.is_none() {
             let problem = record.problem.unwrap_or_default();
             return Err(InputError::new(record.file, "", format!("{problem}: the same command goes on from here")));
         }

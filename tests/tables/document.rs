@@ -15,7 +15,10 @@ fn the_document_is_that_of_the_code() {
         fs::write(&path, &expected).expect("written");
         return;
     }
-    assert!(text == expected, "docs/tables.md is old: write it with ISOLANE_WRITE_DOCS=1 cargo test --test tables document");
+    assert!(
+        text == expected,
+        "docs/tables.md is old: write it with ISOLANE_WRITE_DOCS=1 cargo test --test tables document"
+    );
 }
 
 #[test]
@@ -30,7 +33,15 @@ fn a_folder_of_tables_has_a_report() {
     let output = report(&out);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let text = fs::read_to_string(&page).expect("a page");
-    for part in ["all blocks match", "Throughput over time", "Gas by opcode", "Gas by contract", "SSTORE", "Osaka", "Where transactions ran"] {
+    for part in [
+        "all blocks match",
+        "Throughput over time",
+        "Gas by opcode",
+        "Gas by contract",
+        "SSTORE",
+        "Osaka",
+        "Where transactions ran",
+    ] {
         assert!(text.contains(part), "the page lacks {part:?}");
     }
     let nothing = report(folder.path());

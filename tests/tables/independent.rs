@@ -47,7 +47,8 @@ fn pyarrow_reads_what_the_packs_recorded() {
     let plain = folder.path().join("packs");
     fs::create_dir(&plain).expect("a folder");
     for (index, path) in packs().iter().enumerate() {
-        fs::write(plain.join(format!("{index:04}.json")), isolane::load::typed::read(path).expect("a pack")).expect("written");
+        fs::write(plain.join(format!("{index:04}.json")), isolane::load::typed::read(path).expect("a pack"))
+            .expect("written");
     }
     let output = Command::new(&python).arg(root().join("tests/tables/compare.py")).arg(&plain).arg(&tables).output();
     let output = output.expect("Python runs");

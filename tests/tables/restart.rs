@@ -104,8 +104,9 @@ fn kills_at_random_points_change_no_byte() {
             }
             assert_eq!(output.status.code(), None, "killed, not failed: {}", String::from_utf8_lossy(&output.stderr));
             killed += 1;
-            let chunks = fs::read_dir(out.join("journal"))
-                .map_or(0, |list| list.flatten().filter(|e| e.file_name().to_string_lossy().starts_with("chunk-")).count());
+            let chunks = fs::read_dir(out.join("journal")).map_or(0, |list| {
+                list.flatten().filter(|e| e.file_name().to_string_lossy().starts_with("chunk-")).count()
+            });
             partial += u64::from(chunks > 0);
         }
         let got = files(&out);
@@ -130,7 +131,10 @@ fn a_failure_of_writing_is_one_error_and_the_next_run_goes_on() {
     let plain = command(&[&blocks], &out, &ALL);
     let mut limited = Command::new("sh");
     // 40 blocks of 512 bytes; the signal is ignored, so that the write fails instead.
-    limited.args(["-c", "trap '' XFSZ; ulimit -f 40; exec \"$0\" \"$@\""]).arg(plain.get_program()).args(plain.get_args());
+    limited
+        .args(["-c", "trap '' XFSZ; ulimit -f 40; exec \"$0\" \"$@\""])
+        .arg(plain.get_program())
+        .args(plain.get_args());
     let output = limited.output().expect("a shell");
     let problem = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(2), "{problem}");

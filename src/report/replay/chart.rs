@@ -20,7 +20,7 @@ pub(super) const STAGES: [&str; 4] = ["load", "recover senders", "execute", "ver
 fn over_time(wall: f64, unit: &str, values: &[f64]) -> Drawn {
     const TOP: i32 = 14;
     const BOTTOM: i32 = 230;
-    const START: i32 = 90;
+    const START: i32 = 104;
     let (end, marks) = steps(values.iter().copied().fold(0.0, f64::max));
     #[expect(clippy::cast_possible_truncation, reason = "pixels")]
     let y = |value: f64| BOTTOM - (f64::from(BOTTOM - TOP) * value / end).round() as i32;
@@ -32,7 +32,7 @@ fn over_time(wall: f64, unit: &str, values: &[f64]) -> Drawn {
             area.draw(&PathElement::new(vec![(START, y(*mark)), (WIDTH - 20, y(*mark))], RULE))?;
             label(area, &figure(*mark), (START - 10, y(*mark)), HPos::Right, FAINT)?;
         }
-        label(area, unit, (18, TOP + 4), HPos::Left, FAINT)?;
+        label(area, unit, (4, TOP + 1), HPos::Left, FAINT)?;
         for (index, value) in values.iter().enumerate() {
             if *value > 0.0 {
                 bar(area, (x(index), y(*value)), (x(index + 1) - gap, BOTTOM), colour(0))?;

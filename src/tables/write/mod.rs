@@ -135,7 +135,7 @@ impl Write for Sink {
 }
 
 enum Encoder {
-    Parquet(parquet::Encoder),
+    Parquet(Box<parquet::Encoder>),
     Text(text::Encoder),
 }
 
@@ -208,7 +208,7 @@ impl TableFile {
         let (file, temporary) = file.into_parts();
         let (sink, columns) = (Sink::new(file), columns(table, words));
         let encoder = match format {
-            Format::Parquet => Encoder::Parquet(parquet::Encoder::new(sink, table, columns)?),
+            Format::Parquet => Encoder::Parquet(Box::new(parquet::Encoder::new(sink, table, columns)?)),
             Format::Jsonl => Encoder::Text(text::Encoder::json(sink, columns)),
             Format::Csv => Encoder::Text(text::Encoder::csv(sink, columns)?),
         };
