@@ -5,6 +5,7 @@ use super::{ReplayReport, Sum};
 use crate::report::chain_name;
 use crate::report::run::chart::colour;
 use crate::report::run::html::{STYLE, card, escape, figure, grouped};
+use isolane_spec::Fork;
 use std::fmt::Write as _;
 
 /// Blocks with problems that the page names.
@@ -74,7 +75,7 @@ fn verdicts(page: &mut String, report: &ReplayReport) {
             page,
             "<tr><td>{}<td class=left>{}<td>{}<td>{}<td>{mgas:.1}<td>{rate:.0}<td>{}<td>{}<td>{}<td>{}</tr>",
             escape(&chain),
-            escape(fork),
+            fork.map_or("unknown", Fork::name),
             grouped(*blocks),
             grouped(*transactions),
             grouped(*matches),

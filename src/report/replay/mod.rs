@@ -6,6 +6,7 @@ mod html;
 pub use html::page;
 
 use crate::tables::journal::{BlockRecord, Ended, Gas, Results, RunRecord};
+use isolane_spec::Fork;
 use std::collections::BTreeMap;
 
 /// The sum over blocks.
@@ -74,7 +75,7 @@ pub struct ReplayReport {
     format: String,
     total: Sum,
     /// By chain and fork.
-    groups: BTreeMap<(Option<u64>, String), Sum>,
+    groups: BTreeMap<(Option<u64>, Option<Fork>), Sum>,
     /// By origin and state of the data.
     sources: BTreeMap<(String, String), u64>,
     timed: Vec<Timed>,
@@ -137,7 +138,7 @@ impl ReplayReport {
         report.time(&blocks);
         for block in blocks {
             report.total.add(&block);
-            let fork = block.fork.clone().unwrap_or_else(|| "unknown".to_owned());
+            let fork = block.fork.as_deref().and_then(|name| name.parse().ok());
             report.groups.entry((block.chain_id, fork)).or_default().add(&block);
             *report.sources.entry((block.origin.clone(), block.state.clone())).or_default() += 1;
             if block.result != Ended::Match {
