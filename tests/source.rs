@@ -378,3 +378,38 @@ fn wrong_usage_says_what_to_do() {
     assert_eq!(run(&["blocks/", "--blocks", "1"]).status.code(), Some(2));
     assert_eq!(run(&["--cache", "x", "blocks/"]).status.code(), Some(2));
 }
+
+/// The tables in a folder, by name.
+fn tables(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    let entries = std::fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry"));
+    let files = entries.filter(|entry| entry.file_type().expect("a kind").is_file());
+    files
+        .map(|entry| (entry.file_name().to_string_lossy().into_owned(), std::fs::read(entry.path()).expect("a file")))
+        .collect()
+}
+
+#[test]
+fn tables_of_a_node_go_on_where_they_were() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (whole, out) = (folder.path().join("whole"), folder.path().join("out"));
+    let run = |url: &str, out: &Path, range: &[&str]| {
+        let options = ["--no-cache", "--tables", "blocks,logs,state_diffs", "--chunk-size", "1", "--out"];
+        replay(url, &[range, &options, &[out.to_str().expect("a path")]].concat())
+    };
+    let (good, node) = Node::start(Fault::Nothing);
+    let output = run(&good, &whole, &RANGE);
+    assert!(output.status.success(), "{}", text(&output));
+    assert_eq!(tables(&whole).len(), 6 * BLOCKS.len(), "a file a table and block");
+    // The first two blocks, then a node that fails, then the rest of a good one.
+    assert!(run(&good, &out, &["--blocks", "6:9:2"]).status.success());
+    let (bad, _) = Node::start(Fault::NoMethod);
+    let failed = run(&bad, &out, &RANGE);
+    assert_eq!(failed.status.code(), Some(3), "{}", text(&failed));
+    assert_eq!(tables(&out).len(), 6 * 2, "what was not fetched has no files");
+    let before = node.blocks.load(Ordering::Relaxed);
+    let output = run(&good, &out, &RANGE);
+    assert!(output.status.success(), "{}", text(&output));
+    assert!(text(&output).contains("2 blocks in 2 chunks are done already; 2 to do"), "{}", text(&output));
+    assert_eq!(node.blocks.load(Ordering::Relaxed) - before, 2, "only the blocks that are left are fetched");
+    assert!(tables(&out) == tables(&whole));
+}

@@ -97,9 +97,11 @@ fn run(
         overlay: Overlay::new(machine.environment().state.clone()),
         machine,
         merger: DiffMerger::default(),
+        own: DiffMerger::default(),
         steps: 0,
     };
     execution.before(block)?;
+    let diff_before = std::mem::take(&mut execution.own).finish();
     let transactions = execution.transactions(block, rules.blob_schedule.max.saturating_mul(GAS_PER_BLOB))?;
     execution.credits(block)?;
     let requests = execution.requests(block, &transactions.outcomes)?;
@@ -112,6 +114,8 @@ fn run(
         withdrawals_root: block.withdrawals.map(withdrawals_root),
         transactions_root: transactions_root(block.transactions),
         diff: execution.merger.finish(),
+        diff_before,
+        diff_after: execution.own.finish(),
         steps: execution.steps,
         receipts,
         outcomes,
@@ -131,6 +135,8 @@ struct Execution<'a, 'r, 'o, 'b> {
     backend: Option<&'b dyn Backend>,
     overlay: Overlay,
     merger: DiffMerger,
+    /// What changed outside the transactions.
+    own: DiffMerger,
     steps: u64,
 }
 
@@ -155,6 +161,7 @@ impl Execution<'_, '_, '_, '_> {
                 roots.apply(&diff).map_err(|problem| BlockError::StateRoot { index: 0, problem })?;
             }
             self.add(&diff);
+            self.own.add(&diff);
         }
         if self.fork >= Fork::Cancun {
             let Some(root) = block.header.parent_beacon_block_root else {
@@ -198,6 +205,7 @@ impl Execution<'_, '_, '_, '_> {
         };
         let outcome = outcome.map_err(failed(At::System(contract)))?;
         self.add(&outcome.diff);
+        self.own.add(&outcome.diff);
         self.steps = self.steps.saturating_add(outcome.steps);
         Ok(outcome)
     }
@@ -311,19 +319,11 @@ impl Execution<'_, '_, '_, '_> {
             let withdrawals = block.withdrawals.unwrap_or_default();
             credits.extend(withdrawals.iter().map(|one| (from_address(one.address), gwei * U256::from(one.amount))));
         }
-        if !block.reward.is_zero() {
-            let ommers = block.ommers.len() + block.missing_ommers;
-            let miner = block.reward + block.reward / 32 * U256::from(ommers);
-            credits.push((from_address(block.header.beneficiary), miner));
-            for ommer in block.ommers {
-                let age = block.header.number.saturating_sub(ommer.number);
-                let reward = block.reward / 8 * U256::from(8u64.saturating_sub(age));
-                credits.push((from_address(ommer.beneficiary), reward));
-            }
-        }
+        credits.extend(block.rewards().iter().map(|reward| (reward.beneficiary, reward.amount)));
         if !credits.is_empty() {
             let diff = self.machine.credit(&credits).map_err(failed(At::Credits))?;
             self.merger.add(&diff);
+            self.own.add(&diff);
         }
         Ok(())
     }

@@ -28,6 +28,7 @@ pub use requests::{DepositLayout, requests_hash};
 pub use verify::{HeaderField, Mismatch, verify_body, verify_length, verify_ommers_hash, verify_result};
 
 use crate::chain::ChainSpec;
+use crate::convert::from_address;
 use crate::load::transaction::SignedTransaction;
 use alloy_consensus::Header;
 use alloy_eips::eip4895::Withdrawal;
@@ -99,6 +100,39 @@ impl<'a> BlockInput<'a> {
     }
 }
 
+/// What somebody gets for a block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reward {
+    /// Who gets it.
+    pub beneficiary: H160,
+    /// In wei.
+    pub amount: U256,
+    /// Whether it is for an ommer, and not for the block.
+    pub ommer: bool,
+}
+
+impl BlockInput<'_> {
+    /// The rewards of the miner and of the ommers, in this order; none where the block's reward is zero.
+    #[must_use]
+    pub fn rewards(&self) -> Vec<Reward> {
+        if self.reward.is_zero() {
+            return Vec::new();
+        }
+        let ommers = self.ommers.len() + self.missing_ommers;
+        let miner = Reward {
+            beneficiary: from_address(self.header.beneficiary),
+            amount: self.reward + self.reward / 32 * U256::from(ommers),
+            ommer: false,
+        };
+        let of_ommer = |ommer: &Header| {
+            let age = self.header.number.saturating_sub(ommer.number);
+            let amount = self.reward / 8 * U256::from(8u64.saturating_sub(age));
+            Reward { beneficiary: from_address(ommer.beneficiary), amount, ommer: true }
+        };
+        std::iter::once(miner).chain(self.ommers.iter().map(of_ommer)).collect()
+    }
+}
+
 /// The reward of a block in wei (EIP-649, EIP-1234, EIP-3675).
 #[must_use]
 pub fn block_reward(fork: Fork) -> U256 {
@@ -134,6 +168,10 @@ pub struct BlockResult {
     pub outcomes: Vec<Outcome>,
     /// What the whole block changed, sorted by address.
     pub diff: Vec<AccountDiff>,
+    /// The part of it that came before the first transaction: system calls, the DAO's balances.
+    pub diff_before: Vec<AccountDiff>,
+    /// The part of it that came after the last transaction: rewards, withdrawals, system calls.
+    pub diff_after: Vec<AccountDiff>,
     /// Gas of all transactions that counts against the block's limit: from Amsterdam on the larger of regular gas and
     /// state gas (EIP-8037), before that what they paid for.
     pub gas_used: u64,

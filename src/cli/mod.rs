@@ -7,7 +7,9 @@ mod error;
 mod extras;
 mod fetch;
 mod replay;
+mod report;
 mod run;
+mod tables;
 mod test;
 mod trace;
 
@@ -22,6 +24,8 @@ Examples:
   isolane replay blocks/                      re-execute every block pack under a folder, verified
   isolane replay 1-17106222.json.zst --json   one JSON line a block, and a summary
   isolane replay blocks/ --out receipts.jsonl write the receipts
+  isolane replay blocks/ --tables logs,traces,state_diffs --format parquet --out results
+  isolane report results --html report.html   a page about it
   isolane test fixtures/                      run the official conformance fixtures under a folder
   isolane diff                                compare all backends with each other
   isolane bench --backend gpu                 measure a device against the reference and revm
@@ -44,6 +48,8 @@ struct Cli {
 enum Command {
     /// Re-execute blocks and verify every result against headers, receipts and states.
     Replay(replay::Arguments),
+    /// Make a page of what a replay that wrote tables came to.
+    Report(report::Arguments),
     /// Run isolated environments in epochs, as a manifest describes them.
     Run(run::Arguments),
     /// Record blocks of a node as packs, to replay them.
@@ -88,6 +94,7 @@ pub fn run(arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> 
     };
     let result = match cli.command {
         Command::Replay(arguments) => replay::run(&arguments),
+        Command::Report(arguments) => report::run(&arguments),
         Command::Run(arguments) => run::run(&arguments),
         Command::Fetch(arguments) => fetch::run(&arguments),
         Command::Test(arguments) => test::run(&arguments),

@@ -1,5 +1,6 @@
 //! `isolane replay`.
 
+use super::tables::{self, TableArgs};
 use super::trace::TraceArgs;
 use super::{CliError, Exit};
 use crate::chain::ChainSpec;
@@ -9,6 +10,7 @@ use crate::gpu::BackendArgs;
 use crate::replay::{Inputs, Options, ParallelTransactions};
 use crate::report::{InputReport, Summary};
 use crate::source::{Cache, Fetched, Node, NodeOptions, NodeSource, Source};
+use crate::tables::Run;
 use crate::{replay, report};
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -22,6 +24,8 @@ Examples:
   isolane replay 1-20852412.json.zst witness/ a pack, and a folder that may have its witness
   isolane replay blocks/ --json > out.jsonl   one JSON line a block (schema isolane-replay/1), and a summary
   isolane replay blocks/ --out receipts.jsonl --threads 4
+  isolane replay blocks/ --tables receipts,logs,traces,state_diffs --format parquet --out results
+                                              tables of what the blocks did; run it again to go on after a stop
   isolane replay --rpc http://127.0.0.1:8545 --blocks 17M:+100
                                               blocks of a node, fetched while others are executed, and kept in a cache
   isolane replay PACK --transaction 3 --trace -
@@ -60,8 +64,8 @@ pub struct Arguments {
     /// Print JSON Lines instead of a table.
     #[arg(long)]
     json: bool,
-    /// Write the receipts of all blocks to this file, as JSON Lines.
-    #[arg(long, value_name = "FILE")]
+    /// Write the receipts of all blocks to this file, as JSON Lines; with --tables or --format the tables to this folder.
+    #[arg(long, value_name = "FILE|DIR")]
     out: Option<PathBuf>,
     /// Worker threads [default: one a processor].
     #[arg(long, value_name = "N", env = "ISOLANE_THREADS", value_parser = clap::value_parser!(u16).range(1..=1024))]
@@ -81,6 +85,8 @@ pub struct Arguments {
     #[arg(long, value_name = "FILE")]
     chain_config: Option<PathBuf>,
     #[command(flatten)]
+    tables: TableArgs,
+    #[command(flatten)]
     trace: TraceArgs,
 }
 
@@ -88,11 +94,11 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
     let chain = arguments.chain_config.as_deref().map(read_chain).transpose()?;
     let tracing = arguments.trace.open(arguments.json, arguments.backend.backend)?;
-    let backend = arguments.trace.backend(&arguments.backend);
+    let backend = arguments.tables.backend(arguments.trace.backend(&arguments.backend))?;
     let gpu = backend.open().map_err(|error| CliError::device(error.to_string()))?.map(Arc::new);
     let options = Options {
         threads: arguments.trace.threads(arguments.threads),
-        keep_receipts: arguments.out.is_some(),
+        keep_receipts: arguments.out.is_some() && !arguments.tables.are_wanted(),
         chain,
         backend: gpu.clone().map(|gpu| SharedBackend(gpu)),
         parallel_transactions: match arguments.parallel_transactions {
@@ -101,18 +107,33 @@ pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
             ParallelChoice::Off => ParallelTransactions::Off,
         },
         tracing: tracing.clone(),
+        tables: arguments.tables.selection(),
     };
+    let mut writing = None;
     let summary = if arguments.node.blocks.is_empty() {
-        let inputs = replay::find(&arguments.paths)?;
+        let mut inputs = replay::find(&arguments.paths)?;
         if arguments.verbose {
             found(&inputs);
         }
-        execute(arguments, &inputs, &options)
+        writing =
+            arguments.tables.open_packs(arguments.out.as_deref(), arguments.chain_config.as_deref(), &mut inputs)?;
+        execute(arguments, &inputs, &options, writing.as_mut())
     } else {
-        from_node(arguments, &options)
+        from_node(arguments, &options, &mut writing)
     };
     let traced = arguments.trace.close(tracing.as_deref());
-    let summary = summary?;
+    let skipped = writing.as_ref().map(|run| run.skipped().clone()).unwrap_or_default();
+    let threads = summary.as_ref().map_or(0, |summary| summary.threads);
+    let name = summary.as_ref().map_or("", |summary| summary.backend);
+    let wrote = writing.map(|run| run.finish(name, threads, gpu.as_deref().map(tables::lanes)));
+    let mut summary = summary?;
+    if let Some(wrote) = wrote.transpose()?
+        && !arguments.quiet
+    {
+        tables::say_written(wrote, arguments.out.as_deref());
+    }
+    summary.total.mismatches += skipped.mismatches;
+    summary.total.failed += skipped.failed;
     if let Some(gpu) = &gpu {
         eprintln!("{}: {}", gpu.adapter().info().name, crate::gpu::summary(&gpu.statistics()));
         if arguments.verbose {
@@ -128,24 +149,47 @@ pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
 }
 
 /// Executes all blocks of a source and prints what became of them.
-fn execute(arguments: &Arguments, source: &dyn Source, options: &Options) -> Result<Summary, CliError> {
-    let out = arguments.out.as_deref().map(Output::create).transpose()?;
+fn execute(
+    arguments: &Arguments,
+    source: &dyn Source,
+    options: &Options,
+    mut writing: Option<&mut Run>,
+) -> Result<Summary, CliError> {
+    let out = arguments.out.as_deref().filter(|_| writing.is_none()).map(Output::create).transpose()?;
     let mut printer = Printer::new(arguments, source.count(), out);
-    let summary = replay::replay(source, options, |report| printer.report(&report))
+    let gate = writing.as_ref().map(|run| {
+        tables::say_skipped(run, arguments.quiet);
+        run.gate(source, tables::limits(options.threads, options.backend.is_some()))
+    });
+    let source = gate.as_ref().map_or(source, |gate| gate as &dyn Source);
+    let summary = replay::replay(source, options, |mut report| {
+        if !writing.as_ref().is_some_and(|run| run.is_stopped()) {
+            printer.report(&report);
+        }
+        if let Some(run) = &mut writing {
+            run.add(&mut report);
+        }
+    });
+    let summary = summary
         .map_err(|error| CliError::usage(format!("cannot start the worker threads: {error}: use fewer --threads")))?;
-    printer.finish(&summary)?;
+    // Where writing failed the error says all there is to say, and where nothing was left to do there is nothing.
+    let nothing = writing.is_some() && source.count() == 0 && !arguments.json;
+    if !nothing && !writing.is_some_and(|run| run.is_stopped()) {
+        printer.finish(&summary)?;
+    }
     Ok(summary)
 }
 
 /// Blocks of a node, fetched while others are executed.
-fn from_node(arguments: &Arguments, options: &Options) -> Result<Summary, CliError> {
+fn from_node(arguments: &Arguments, options: &Options, writing: &mut Option<Run>) -> Result<Summary, CliError> {
     let given = options.chain.clone();
     let schedule = move |chain_id: u64, number, timestamp| {
         let chain = given.clone().filter(|chain| chain.chain_id == chain_id).or_else(|| ChainSpec::by_id(chain_id));
         chain.map(|chain| chain.fork_at(number, timestamp, None))
     };
     let failed = |error: FetchError| CliError { exit: super::fetch::exit(&error), message: error.to_string() };
-    let node = Node::open(&arguments.node, &schedule).map_err(failed)?;
+    let mut node = Node::open(&arguments.node, &schedule).map_err(failed)?;
+    *writing = arguments.tables.open_node(arguments.out.as_deref(), arguments.chain_config.as_deref(), &mut node)?;
     let cache = match (&arguments.cache, arguments.no_cache) {
         (_, true) => None,
         (Some(folder), _) => Some(Cache::new(folder)),
@@ -157,7 +201,8 @@ fn from_node(arguments: &Arguments, options: &Options) -> Result<Summary, CliErr
         let (count, method, host) = (node.numbers().len(), node.method().method(), node.host());
         eprintln!("{count} blocks of {host}; the state before each from {method}");
     }
-    let (summary, fetched) = NodeSource::run(&node, &fetching, |source| execute(arguments, source, options));
+    let (summary, fetched) =
+        NodeSource::run(&node, &fetching, |source| execute(arguments, source, options, writing.as_mut()));
     if !arguments.quiet {
         let Fetched { hits, fetched, notes, .. } = &fetched;
         for note in notes {

@@ -15,6 +15,7 @@ use crate::load::typed::InputError;
 use crate::load::witness::WithBlockHashes;
 use crate::replay::mismatch::Mismatch;
 use crate::report::{InputReport, Kind, ReceiptRecord, StateSource, Times, Verdict};
+use crate::tables::{self, BlockRows, Collector, Executed, Selection};
 use crate::trie::{StateTrie, WitnessState};
 use alloy_consensus::Header;
 use alloy_eips::eip4895::Withdrawal;
@@ -258,14 +259,17 @@ pub fn replay(
     let environment = Environment::new(file, rules, context, Arc::clone(&base.view));
     let mut tries = if rules.fork < Fork::Byzantium { base.trie()? } else { None };
     let roots = tries.as_mut().map(|tries| tries as &mut dyn StateRoots);
-    let result = with_machine(environment, |machine| match (&shared.options.tracing, shared.backend) {
-        (Some(tracing), _) => {
+    let blob_base_fee = environment.block.blob_base_fee;
+    let mut collector = Collector::new(shared.options.tables);
+    let result = with_machine(environment, |machine| match (&shared.options.tracing, &mut collector, shared.backend) {
+        (Some(tracing), ..) => {
             let hashes = signed.iter().map(|signed| signed.hash).collect();
             let mut trace = tracing.block(file, machine.environment(), hashes);
             execute_block_observed(machine, &input, roots, &mut trace)
         }
-        (None, Some(backend)) => execute_block_on(machine, &input, roots, backend),
-        (None, None) => execute_block_with_roots(machine, &input, roots),
+        (None, Some(collector), _) => execute_block_observed(machine, &input, roots, collector),
+        (None, None, Some(backend)) => execute_block_on(machine, &input, roots, backend),
+        (None, None, None) => execute_block_with_roots(machine, &input, roots),
     });
     times.execute = start.elapsed();
 
@@ -294,6 +298,15 @@ pub fn replay(
     report.steps = result.steps;
     report.checks = checks;
     report.verdict = if mismatches.is_empty() { Verdict::Match } else { Verdict::Mismatch(mismatches) };
+    let tables = shared.options.tables;
+    // Rows that are known to be wrong would do harm.
+    if tables != Selection::default() && matches!(report.verdict, Verdict::Match) {
+        let (fork, state, collected) = (rules.fork, &*base.view, collector.map(Collector::finish).unwrap_or_default());
+        let (block, input, signed, result) = (&pack.block, &input, &signed[..], &result);
+        let executed = Executed { chain_id, fork, block, input, blob_base_fee, signed, result, state };
+        let batches = tables::rows(tables, &executed, &collected)?;
+        report.rows = Some(Box::new(BlockRows { batches, profile: collected.profile, fork, made: Instant::now() }));
+    }
     if shared.options.keep_receipts {
         report.receipts = receipts(&signed, &header, result);
     }

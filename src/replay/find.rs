@@ -17,6 +17,17 @@ pub struct Inputs {
     pub ignored: Vec<PathBuf>,
 }
 
+impl Inputs {
+    /// The witness of a pack, as far as its name tells.
+    #[must_use]
+    pub fn witness_of(&self, pack: &Path) -> Option<&Path> {
+        match named(pack) {
+            Named::Pack(chain, Some(number)) => self.witnesses.get(&(chain, number)).map(PathBuf::as_path),
+            _ => None,
+        }
+    }
+}
+
 impl Source for Inputs {
     fn count(&self) -> usize {
         self.packs.len()

@@ -11,6 +11,7 @@ mod single;
 mod verify;
 
 pub use find::{Inputs, find};
+pub use verify::{contract_address, effective_gas_price};
 
 use crate::chain::ChainSpec;
 use crate::conformance::SharedBackend;
@@ -21,6 +22,7 @@ use crate::load::transaction_pack::{self, TransactionPack};
 use crate::load::typed::{self, InputError};
 use crate::report::{InputReport, Kind, Summary, Times, peak_memory};
 use crate::source::Source;
+use crate::tables::Selection;
 use crate::trace::Tracing;
 use isolane_cpu::InParallel;
 use serde::Deserialize;
@@ -29,7 +31,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Barrier, Mutex, PoisonError};
 use std::time::Instant;
 
 /// Whether the transactions of one block are executed in parallel. The results are the same.
@@ -59,6 +61,8 @@ pub struct Options {
     pub parallel_transactions: ParallelTransactions,
     /// Where the traces of the transactions go, if they are traced.
     pub tracing: Option<Arc<Tracing>>,
+    /// The tables whose rows are wanted.
+    pub tables: Selection,
 }
 
 /// What all workers share.
@@ -148,9 +152,16 @@ pub fn replay(
             }
         });
     } else {
+        let workers = threads.min(count);
+        // All begin before any has work to share: a thread that waits for shared work must not begin to work on other
+        // blocks meanwhile, which may wait for this one.
+        let all = Barrier::new(workers);
         pool.scope(|scope| {
-            for _ in 0..threads.min(count) {
-                scope.spawn(|_| work());
+            for _ in 0..workers {
+                scope.spawn(|_| {
+                    all.wait();
+                    work();
+                });
             }
         });
     }

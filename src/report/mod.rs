@@ -1,6 +1,7 @@
 //! What a replay found: one report an input, and their sum.
 
 mod json;
+pub mod replay;
 pub mod run;
 mod table;
 
@@ -9,6 +10,7 @@ pub use table::render;
 
 use crate::load::typed::InputError;
 use crate::replay::mismatch::Mismatch;
+use crate::tables::BlockRows;
 use isolane_spec::{Fork, H256, Log, U256};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -147,6 +149,8 @@ pub struct InputReport {
     pub times: Times,
     /// The receipts, where they are asked for.
     pub receipts: Vec<ReceiptRecord>,
+    /// The rows of the tables, where they are asked for and the block matches.
+    pub rows: Option<Box<BlockRows>>,
 }
 
 impl InputReport {
@@ -169,6 +173,7 @@ impl InputReport {
             verdict: Verdict::Failed(error),
             times: Times::default(),
             receipts: Vec::new(),
+            rows: None,
         }
     }
 

@@ -103,6 +103,17 @@ impl<'a> Node<'a> {
         &self.host
     }
 
+    /// The chain: its id and the hash of its first block.
+    #[must_use]
+    pub fn chain(&self) -> &str {
+        &self.chain
+    }
+
+    /// Leaves only the blocks of these indices.
+    pub fn keep(&mut self, indices: &[usize]) {
+        self.numbers = indices.iter().filter_map(|index| self.numbers.get(*index).copied()).collect();
+    }
+
     fn key(&self, hash: &str, part: &str) -> String {
         let fork = self.fork.map_or("schedule", Fork::name);
         format!("{part}/1/{}/{hash}/{fork}/{}", self.chain, self.method().method())

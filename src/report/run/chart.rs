@@ -6,7 +6,7 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 /// What went wrong with a chart: nothing that input decides.
-type Drawn = Result<String, String>;
+pub(in crate::report) type Drawn = Result<String, String>;
 
 /// Colours that can be told apart, also by those who cannot tell red from green.
 pub(super) const COLOURS: [RGBColor; 8] = [
@@ -19,28 +19,31 @@ pub(super) const COLOURS: [RGBColor; 8] = [
     RGBColor(0x5f, 0x6b, 0x7a),
     RGBColor(0xa3, 0x54, 0x2c),
 ];
-const INK: RGBColor = RGBColor(0x1f, 0x29, 0x33);
-const FAINT: RGBColor = RGBColor(0x6b, 0x77, 0x85);
-const RULE: RGBColor = RGBColor(0xe3, 0xe8, 0xee);
-const DUE: RGBColor = RGBColor(0xc3, 0xcc, 0xd6);
+pub(in crate::report) const INK: RGBColor = RGBColor(0x1f, 0x29, 0x33);
+pub(in crate::report) const FAINT: RGBColor = RGBColor(0x6b, 0x77, 0x85);
+pub(in crate::report) const RULE: RGBColor = RGBColor(0xe3, 0xe8, 0xee);
+pub(in crate::report) const DUE: RGBColor = RGBColor(0xc3, 0xcc, 0xd6);
 
 /// Width of all charts.
-const WIDTH: i32 = 880;
+pub(in crate::report) const WIDTH: i32 = 880;
 /// Where bars begin, to the right of their names.
-const LEFT: i32 = 190;
+pub(in crate::report) const LEFT: i32 = 190;
 /// Where bars end, to the left of their figures.
-const RIGHT: i32 = 700;
+pub(in crate::report) const RIGHT: i32 = 700;
 /// Environments that a chart shows; more would be no chart any more.
 pub(super) const SHOWN: usize = 24;
 
-type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
+pub(in crate::report) type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
 /// The colour of an environment by its index.
-pub(super) const fn colour(index: usize) -> RGBColor {
+pub(in crate::report) const fn colour(index: usize) -> RGBColor {
     COLOURS[index % COLOURS.len()]
 }
 
-fn draw(height: i32, draw: impl FnOnce(&Area<'_>) -> Result<(), DrawingAreaErrorKind<std::io::Error>>) -> Drawn {
+pub(in crate::report) fn draw(
+    height: i32,
+    draw: impl FnOnce(&Area<'_>) -> Result<(), DrawingAreaErrorKind<std::io::Error>>,
+) -> Drawn {
     let mut svg = String::new();
     {
         let size = (WIDTH.unsigned_abs(), height.max(1).unsigned_abs());
@@ -52,25 +55,36 @@ fn draw(height: i32, draw: impl FnOnce(&Area<'_>) -> Result<(), DrawingAreaError
     Ok(svg.replacen(&fixed, "", 1))
 }
 
-fn label(area: &Area<'_>, text: &str, at: (i32, i32), align: HPos, colour: RGBColor) -> Result<(), DrawError> {
+pub(in crate::report) fn label(
+    area: &Area<'_>,
+    text: &str,
+    at: (i32, i32),
+    align: HPos,
+    colour: RGBColor,
+) -> Result<(), DrawError> {
     let style = ("sans-serif", 14).into_font().color(&colour).pos(Pos::new(align, VPos::Center));
     area.draw(&Text::new(text.to_owned(), at, style))
 }
 
-type DrawError = DrawingAreaErrorKind<std::io::Error>;
+pub(in crate::report) type DrawError = DrawingAreaErrorKind<std::io::Error>;
 
-fn bar(area: &Area<'_>, from: (i32, i32), to: (i32, i32), colour: RGBColor) -> Result<(), DrawError> {
+pub(in crate::report) fn bar(
+    area: &Area<'_>,
+    from: (i32, i32),
+    to: (i32, i32),
+    colour: RGBColor,
+) -> Result<(), DrawError> {
     area.draw(&Rectangle::new([from, (to.0.max(from.0 + 1), to.1)], colour.filled()))
 }
 
 /// Where a part of the whole ends.
 #[expect(clippy::cast_possible_truncation, reason = "pixels")]
-fn along(part: f64) -> i32 {
+pub(in crate::report) fn along(part: f64) -> i32 {
     LEFT + (f64::from(RIGHT - LEFT) * part.clamp(0.0, 1.0)).round() as i32
 }
 
 /// A name that fits the space to the left of the bars.
-pub(super) fn short(name: &str) -> String {
+pub(in crate::report) fn short(name: &str) -> String {
     const KEPT: usize = 22;
     match name.char_indices().nth(KEPT) {
         Some((end, _)) => format!("{}…", name.get(..end).unwrap_or_default()),
@@ -79,7 +93,7 @@ pub(super) fn short(name: &str) -> String {
 }
 
 /// Steps for an axis that ends at least at `largest`.
-fn steps(largest: f64) -> (f64, Vec<f64>) {
+pub(in crate::report) fn steps(largest: f64) -> (f64, Vec<f64>) {
     let magnitude = 10f64.powf(largest.max(1e-9).log10().floor());
     let step = [0.2, 0.5, 1.0, 2.0].into_iter().map(|s| s * magnitude).find(|s| largest / s <= 6.0);
     let step = step.unwrap_or(magnitude * 2.0);
@@ -88,7 +102,13 @@ fn steps(largest: f64) -> (f64, Vec<f64>) {
     (count * step, marks.map(|mark| mark * step).collect())
 }
 
-fn grid(area: &Area<'_>, marks: &[f64], end: f64, bottom: i32, show: impl Fn(f64) -> String) -> Result<(), DrawError> {
+pub(in crate::report) fn grid(
+    area: &Area<'_>,
+    marks: &[f64],
+    end: f64,
+    bottom: i32,
+    show: impl Fn(f64) -> String,
+) -> Result<(), DrawError> {
     for mark in marks {
         let x = along(mark / end);
         area.draw(&PathElement::new(vec![(x, 8), (x, bottom)], RULE))?;
@@ -98,7 +118,7 @@ fn grid(area: &Area<'_>, marks: &[f64], end: f64, bottom: i32, show: impl Fn(f64
 }
 
 /// A figure without digits that say nothing.
-fn figure(value: f64) -> String {
+pub(in crate::report) fn figure(value: f64) -> String {
     let text = if value >= 100.0 { format!("{value:.0}") } else { format!("{value:.2}") };
     let text = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
     text.to_owned()

@@ -6,7 +6,7 @@ use crate::report::mgas_per_second;
 use isolane_spec::{Order, U256};
 use std::fmt::Write as _;
 
-const STYLE: &str = "\
+pub(in crate::report) const STYLE: &str = "\
 :root { color-scheme: light; --ink: #1f2933; --faint: #6b7785; --rule: #e3e8ee; --paper: #f6f8fa; }
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--paper); color: var(--ink); font: 15px/1.5 system-ui, 'Segoe UI', Roboto, 'DejaVu Sans', sans-serif; }
@@ -38,7 +38,7 @@ ul { margin: 6px 0 0; padding-left: 20px; }
 ";
 
 /// Text that cannot end a tag or an attribute.
-fn escape(text: &str) -> String {
+pub(in crate::report) fn escape(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for character in text.chars() {
         match character {
@@ -54,7 +54,7 @@ fn escape(text: &str) -> String {
 }
 
 /// A number with thin spaces between thousands.
-fn grouped(number: u64) -> String {
+pub(in crate::report) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (index, digit) in digits.chars().enumerate() {
@@ -84,12 +84,18 @@ fn wei(value: &U256) -> String {
     }
 }
 
-fn card(page: &mut String, figure: &str, text: &str) {
+pub(in crate::report) fn card(page: &mut String, figure: &str, text: &str) {
     let _ = writeln!(page, "<div class=card><b>{}</b><span>{}</span></div>", escape(figure), escape(text));
 }
 
 /// A chart in its section, if there is one.
-fn figure(page: &mut String, title: &str, text: &str, key: &str, chart: Option<Result<String, String>>) {
+pub(in crate::report) fn figure(
+    page: &mut String,
+    title: &str,
+    text: &str,
+    key: &str,
+    chart: Option<Result<String, String>>,
+) {
     let Some(chart) = chart else { return };
     let body = chart.unwrap_or_else(|error| format!("<p>The chart could not be drawn: {}</p>", escape(&error)));
     let _ = writeln!(page, "<section><h2>{title}</h2><p>{text}</p>{key}{body}</section>");

@@ -1,7 +1,7 @@
 //! What a run of environments came to: for people, as JSON Lines, and as a page.
 
-mod chart;
-mod html;
+pub(super) mod chart;
+pub(super) mod html;
 mod json;
 mod text;
 
