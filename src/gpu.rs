@@ -1,5 +1,6 @@
 //! The GPU backend with what it asks of the host: cryptography and the fallback come from the reference.
 
+use crate::source::Cache;
 use clap::{Args, ValueEnum};
 use isolane_cpu::Reference;
 use isolane_cpu::precompile::{PrecompileError, Run as _};
@@ -35,7 +36,13 @@ impl Services for Host {
 /// # Errors
 /// When the adapter cannot be used, or fails its self-test.
 pub fn open(adapter: &Adapter, options: GpuOptions) -> Result<Gpu, OpenError> {
-    Gpu::open(adapter, Arc::new(Host), Arc::new(Reference), options)
+    Gpu::open(
+        adapter,
+        Arc::new(Host),
+        Arc::new(Reference),
+        options,
+        Cache::default_folder().map(|it| it.join("kernels")),
+    )
 }
 
 /// Which backend executes transactions.

@@ -12,6 +12,7 @@ use crate::device::{Device, DeviceError};
 use crate::edition::{self, Edition};
 use crate::kernels::{Kernels, Times};
 use crate::lanes::{Host, LaneEnd, LaneStart, RunEnvironment, RunLimits, Seed};
+use crate::pipeline_cache::PipelineCache;
 use crate::probe::SelfTestError;
 use crate::report::{EndReport, escape_reason};
 use crate::services::Services;
@@ -20,6 +21,7 @@ use crate::state_tables::StateTables;
 use crate::transition::{
     self, Available, Ended, Final, FinalSlot, GAS_PER_BLOB, Kind, Overlay, Prepared, Reads, Start, Unsupported,
 };
+use isolane_shaders::Kernel;
 use isolane_spec::lane::status_of;
 use isolane_spec::layout::escape;
 use isolane_spec::{
@@ -29,6 +31,7 @@ use isolane_spec::{
 use rayon::prelude::*;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -122,6 +125,8 @@ pub struct Gpu {
     fallback: Arc<dyn Backend + Send + Sync>,
     options: GpuOptions,
     adapter: Adapter,
+    /// Where compiled kernels are kept.
+    cache: Option<PathBuf>,
 }
 
 struct Inner {
@@ -157,7 +162,8 @@ struct Course<'a> {
 type Results = Vec<Result<Outcome, ExecutionError>>;
 
 impl Gpu {
-    /// Opens the adapter, once it has passed its self-test, and compiles the kernels.
+    /// Opens the adapter, once it has passed its self-test, and compiles the kernels. Where the adapter can hand out what it
+    /// compiled, that is kept in the folder `cache` and read from there the next time.
     ///
     /// # Errors
     /// When the adapter cannot be used, or computes wrongly.
@@ -166,16 +172,17 @@ impl Gpu {
         services: Arc<dyn Services>,
         fallback: Arc<dyn Backend + Send + Sync>,
         options: GpuOptions,
+        cache: Option<PathBuf>,
     ) -> Result<Self, OpenError> {
         adapter.self_test(options.deadline)?;
-        let kernels = ready(adapter, &options)?;
+        let kernels = ready(adapter, &options, cache.as_deref())?;
         let inner = Inner { kernels: Some(kernels), codes: CodeStore::new(), statistics: Statistics::default() };
         let pool = rayon::ThreadPoolBuilder::new()
             .stack_size(STACK)
             .thread_name(|index| format!("gpu-host-{index}"))
             .build()
             .map_err(|error| DeviceError::Open(format!("no threads for the host's part: {error}")))?;
-        Ok(Self { inner: Mutex::new(inner), pool, services, fallback, options, adapter: adapter.clone() })
+        Ok(Self { inner: Mutex::new(inner), pool, services, fallback, options, adapter: adapter.clone(), cache })
     }
 
     /// The adapter.
@@ -226,10 +233,17 @@ impl Inner {
     }
 }
 
-fn ready(adapter: &Adapter, options: &GpuOptions) -> Result<Kernels, DeviceError> {
+fn ready(adapter: &Adapter, options: &GpuOptions, cache: Option<&Path>) -> Result<Kernels, DeviceError> {
     catch_unwind(AssertUnwindSafe(|| {
         let device = Device::open(adapter.inner())?;
-        Kernels::new(device, options.workgroup, options.deadline, options.timed, None)
+        let sources = format!("{}{}", options.workgroup, Kernel::ALL.map(Kernel::source).concat());
+        let cache = cache.and_then(|folder| PipelineCache::open(&device, adapter.inner(), folder, &sources));
+        let inner = cache.as_ref().map(PipelineCache::inner);
+        let kernels = Kernels::new(device, options.workgroup, options.deadline, options.timed, inner)?;
+        if let Some(cache) = &cache {
+            cache.save();
+        }
+        Ok(kernels)
     }))
     .unwrap_or_else(|payload| Err(DeviceError::from_panic(payload.as_ref())))
 }
@@ -563,7 +577,7 @@ impl Gpu {
         let mut lanes = self.options.lanes;
         loop {
             if inner.kernels.is_none() {
-                inner.kernels = ready(&self.adapter, &self.options).ok();
+                inner.kernels = ready(&self.adapter, &self.options, self.cache.as_deref()).ok();
                 inner.codes.resend();
                 tables.resend();
             }

@@ -69,8 +69,12 @@ pub(crate) struct Scopes([ErrorScopeGuard; 3]);
 impl Device {
     /// Opens the adapter with all the limits that it has.
     pub fn open(adapter: &wgpu::Adapter) -> Result<Self, DeviceError> {
-        let descriptor =
-            wgpu::DeviceDescriptor { label: Some("isolane"), required_limits: adapter.limits(), ..Default::default() };
+        let descriptor = wgpu::DeviceDescriptor {
+            label: Some("isolane"),
+            required_limits: adapter.limits(),
+            required_features: adapter.features() & wgpu::Features::PIPELINE_CACHE,
+            ..Default::default()
+        };
         let opened = pollster::block_on(adapter.request_device(&descriptor));
         let (device, queue) = opened.map_err(|error| DeviceError::Open(error.to_string()))?;
         let fault = Arc::new(Mutex::new(None));

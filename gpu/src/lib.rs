@@ -10,6 +10,7 @@ mod edition;
 mod kernels;
 mod lanes;
 mod pack;
+mod pipeline_cache;
 mod pool;
 pub mod probe;
 pub mod report;
