@@ -1,8 +1,11 @@
 //! Replays recorded blocks: the bundled ones, and those of the folder that ISOLANE_BLOCKS names.
 
+use isolane::conformance::SharedBackend;
 use isolane::replay::{Options, find, replay};
 use isolane::report::{InputReport, Summary, Verdict, render};
+use isolane_cpu::Reference;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 fn replay_all(folder: &Path) -> (Vec<InputReport>, Summary) {
     let inputs = find(&[folder.to_owned()]).unwrap_or_else(|error| panic!("{error}"));
@@ -28,6 +31,30 @@ fn bundled_blocks_are_verified_to_the_state_root() {
         assert_eq!(report.checks.logs_bloom, Some(true), "{}", report.file);
         assert_eq!(report.checks.transactions_root, Some(true), "{}", report.file);
         assert_eq!(report.checks.state_root, Some(true), "{}: the bundled packs hold their whole state", report.file);
+    }
+}
+
+/// With hardly any memory one pack at a time is at work, and the verdicts are the same; also where the packs of several
+/// threads become one batch.
+#[test]
+fn a_limit_of_memory_slows_and_changes_nothing() {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("testdata/blocks");
+    let inputs = find(&[folder]).unwrap_or_else(|error| panic!("{error}"));
+    for backend in [None, Some(SharedBackend(Arc::new(Reference)))] {
+        let gathers = backend.is_some();
+        let mut rendered = Vec::new();
+        for memory_limit in [None, Some(1)] {
+            let options = Options { threads: 4, memory_limit, backend: backend.clone(), ..Options::default() };
+            let mut files = Vec::new();
+            let summary = replay(&inputs, &options, |report| files.push((report.file, report.receipts.len())));
+            let summary = summary.expect("threads");
+            assert_eq!(summary.exit_code(), 0);
+            // How many there are without a limit is the machine's business, but for the gathered ones, which wait for each other.
+            assert!(memory_limit.is_none() || summary.most_at_work == 1, "{}", summary.most_at_work);
+            assert!(memory_limit.is_some() || !gathers || summary.most_at_work > 1);
+            rendered.push(files);
+        }
+        assert_eq!(rendered[0], rendered[1]);
     }
 }
 

@@ -95,10 +95,18 @@ fn spec_has_no_io_and_no_threads() {
     }
 }
 
+/// Where code without the compiler's guarantees may be, and why: functions compiled for instruction sets that not every
+/// machine has, and the one call of wgpu that takes bytes on trust.
+const UNSAFE: [&str; 2] = ["cpu/src/lockstep/simd", "gpu/src/pipeline_cache.rs"];
+
 #[test]
-fn every_crate_forbids_unsafe_code() {
+fn unsafe_code_is_where_it_may_be() {
     let workspace: toml::Table = read(root().join("Cargo.toml")).parse().expect("a manifest");
-    assert_eq!(workspace["workspace"]["lints"]["rust"]["unsafe_code"].as_str(), Some("forbid"));
+    assert_eq!(workspace["workspace"]["lints"]["rust"]["unsafe_code"].as_str(), Some("deny"));
+    for path in files(&["rs"]).iter().filter(|path| !UNSAFE.iter().any(|there| path.starts_with(there))) {
+        let allowed = read(root().join(path)).contains(concat!("unsafe", "_code"));
+        assert!(!allowed || path.ends_with("tests/tidy.rs"), "{}: {UNSAFE:?} alone may", path.display());
+    }
     for member in MEMBERS.iter().chain(&["."]) {
         let manifest: toml::Table = read(root().join(member).join("Cargo.toml")).parse().expect("a manifest");
         assert_eq!(

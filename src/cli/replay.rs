@@ -12,6 +12,7 @@ use crate::report::{InputReport, Summary};
 use crate::source::{Cache, Fetched, Node, NodeOptions, NodeSource, Source};
 use crate::tables::Run;
 use crate::{replay, report};
+use bytesize::ByteSize;
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::{IsTerminal as _, Write};
@@ -70,6 +71,9 @@ pub struct Arguments {
     /// Worker threads [default: one a processor].
     #[arg(long, value_name = "N", env = "ISOLANE_THREADS", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
+    /// Begin no further block while the process takes about that much memory, such as 512M; one is always at work.
+    #[arg(long, value_name = "SIZE", env = "ISOLANE_MEMORY_LIMIT")]
+    memory_limit: Option<ByteSize>,
     /// No progress; only problems and results.
     #[arg(short, long, conflicts_with = "verbose")]
     quiet: bool,
@@ -108,6 +112,7 @@ pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
         },
         tracing: tracing.clone(),
         tables: arguments.tables.selection(),
+        memory_limit: arguments.memory_limit.map(|size| size.as_u64()),
     };
     let mut writing = None;
     let summary = if arguments.node.blocks.is_empty() {

@@ -6,6 +6,7 @@
 mod block;
 pub mod expect;
 mod find;
+mod memory;
 pub mod mismatch;
 mod single;
 mod verify;
@@ -25,6 +26,7 @@ use crate::source::Source;
 use crate::tables::Selection;
 use crate::trace::Tracing;
 use isolane_cpu::InParallel;
+use memory::MemoryGate;
 use serde::Deserialize;
 use std::any::Any;
 use std::cell::{Cell, RefCell};
@@ -59,6 +61,8 @@ pub struct Options {
     pub backend: Option<SharedBackend>,
     /// Whether the transactions of one block are executed in parallel.
     pub parallel_transactions: ParallelTransactions,
+    /// New packs wait while the process takes about that much memory, in bytes. One pack is always at work.
+    pub memory_limit: Option<u64>,
     /// Where the traces of the transactions go, if they are traced.
     pub tracing: Option<Arc<Tracing>>,
     /// The tables whose rows are wanted.
@@ -127,15 +131,24 @@ pub fn replay(
         },
         backend: gather.as_ref(),
     };
+    let gate = MemoryGate::new(options.memory_limit);
     let next = AtomicUsize::new(0);
     let out = Mutex::new(InOrder { next: 0, waiting: BTreeMap::new(), summary: Summary::default(), sink });
-    let work = || {
+    let work = |take_part: &mut dyn FnMut(bool)| {
         loop {
             let index = next.fetch_add(1, Ordering::Relaxed);
             if index >= count {
                 break;
             }
-            let report = contained(index, &shared);
+            let report = {
+                if !gate.has_room() {
+                    // The others of a batch must not wait for this thread meanwhile.
+                    take_part(false);
+                }
+                let _entered = gate.enter();
+                take_part(true);
+                contained(index, &shared)
+            };
             out.lock().unwrap_or_else(PoisonError::into_inner).put(index, report);
         }
     };
@@ -145,9 +158,11 @@ pub fn replay(
         std::thread::scope(|scope| {
             for member in members {
                 let work = &work;
+                let mut member = Some(member);
                 scope.spawn(move || {
-                    let _member = member;
-                    work();
+                    work(&mut |takes| {
+                        member = takes.then(|| member.take().unwrap_or_else(|| gather.member()));
+                    });
                 });
             }
         });
@@ -160,7 +175,7 @@ pub fn replay(
             for _ in 0..workers {
                 scope.spawn(|_| {
                     all.wait();
-                    work();
+                    work(&mut |_| {});
                 });
             }
         });
@@ -170,6 +185,7 @@ pub fn replay(
     summary.threads = threads;
     summary.backend = options.backend.as_ref().map_or("cpu", |backend| backend.0.name());
     summary.peak_memory = peak_memory();
+    summary.most_at_work = gate.most();
     Ok(summary)
 }
 

@@ -311,6 +311,8 @@ pub struct Summary {
     pub backend: &'static str,
     /// Largest resident memory of the process in bytes, where the system tells.
     pub peak_memory: Option<u64>,
+    /// The most packs that were at work at once.
+    pub most_at_work: usize,
 }
 
 impl Summary {
