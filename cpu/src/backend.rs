@@ -14,7 +14,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 pub struct Reference;
 
 /// One result per transaction of an environment, in their order.
-type Results = Vec<(usize, Result<Outcome, ExecutionError>)>;
+pub(crate) type Results = Vec<(usize, Result<Outcome, ExecutionError>)>;
 
 impl Backend for Reference {
     fn name(&self) -> &'static str {
@@ -23,33 +23,49 @@ impl Backend for Reference {
 
     fn execute(&self, batch: &Batch) -> Vec<Result<Outcome, ExecutionError>> {
         let mut lanes: Vec<Vec<(usize, &Transaction)>> = vec![Vec::new(); batch.environments.len()];
-        let mut results: Vec<_> = batch
-            .transactions
-            .iter()
-            .map(|(environment, _)| Err(ExecutionError::NoEnvironment(*environment)))
-            .collect();
+        let mut results = no_environment(batch);
         for (index, (environment, transaction)) in batch.transactions.iter().enumerate() {
             if let Some(lanes) = lanes.get_mut(*environment as usize) {
                 lanes.push((index, transaction));
             }
         }
-        // Where environments keep all threads busy, their transactions need not.
-        let busy = lanes.iter().filter(|lanes| !lanes.is_empty()).count();
-        let parallel = busy < rayon::current_num_threads();
-        let done: Vec<Results> = batch
-            .environments
-            .par_iter()
-            .zip(&lanes)
-            .map(|(environment, lanes)| match environment.order {
-                Order::Sequential => sequential(environment, lanes, parallel),
-                Order::Independent => independent(environment, lanes),
-            })
-            .collect();
-        for (index, result) in done.into_iter().flatten() {
+        for (index, result) in execute_all(batch, &lanes) {
             results[index] = result;
         }
         results
     }
+}
+
+/// The result of every transaction of a batch, as if it had no environment.
+pub(crate) fn no_environment(batch: &Batch) -> Vec<Result<Outcome, ExecutionError>> {
+    batch.transactions.iter().map(|(environment, _)| Err(ExecutionError::NoEnvironment(*environment))).collect()
+}
+
+/// Executes some transactions of a batch, by environment.
+pub(crate) fn execute_all(batch: &Batch, lanes: &[Vec<(usize, &Transaction)>]) -> Results {
+    // Where environments keep all threads busy, their transactions need not.
+    let busy = lanes.iter().filter(|lanes| !lanes.is_empty()).count();
+    let parallel = busy < rayon::current_num_threads();
+    let done: Vec<Results> = batch
+        .environments
+        .par_iter()
+        .zip(lanes)
+        .filter(|(_, lanes)| !lanes.is_empty())
+        .map(|(environment, lanes)| match environment.order {
+            Order::Sequential => sequential(environment, lanes, parallel),
+            Order::Independent => independent(environment, lanes),
+        })
+        .collect();
+    done.into_iter().flatten().collect()
+}
+
+/// Executes one transaction from the base state.
+pub(crate) fn alone(
+    environment: &Environment,
+    index: usize,
+    transaction: &Transaction,
+) -> (usize, Result<Outcome, ExecutionError>) {
+    (index, contained(|| Machine::new(environment.clone()).transact(transaction, Available::of(environment))))
 }
 
 /// Each transaction starts from the state that the one before it left. After an infrastructure error the later ones

@@ -1,0 +1,206 @@
+//! [`Lockstep`]: the backend that executes lanes that run the same code together, one dispatch an instruction.
+//!
+//! A lane is an executor of the reference, with its own journal, frames and memories, and everything that touches those is
+//! the reference's own function: there is one implementation of each rule. What the lanes of a group share is the decoded
+//! code, where they are in it, and the stack, whose items are words that all lanes have in common or columns of one word a
+//! lane ([`simd`]). Where lanes go apart they go on as paths ([`path`]), and join where they meet.
+
+mod group;
+mod path;
+mod run;
+mod seats;
+mod simd;
+mod statistics;
+#[cfg(test)]
+mod tests;
+
+pub use simd::SimdLevel;
+pub use statistics::{Leave, Statistics};
+
+use crate::backend::{self, Results};
+use crate::program::TableKey;
+use group::{Group, Job};
+use hashbrown::HashMap;
+use isolane_spec::{
+    Backend, Batch, Environment, ExecutionError, H160, H256, KECCAK_EMPTY, Order, Outcome, Transaction,
+};
+use rayon::prelude::*;
+use simd::LANES;
+use std::cell::RefCell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+/// Groups with fewer transactions are not worth it.
+const FEW: usize = 8;
+
+/// Executes transactions that run the same code in groups, and the others as [`crate::Reference`] does. The results are the
+/// reference's to the last bit.
+#[derive(Debug, Default)]
+pub struct Lockstep {
+    level: Option<SimdLevel>,
+    statistics: Mutex<Statistics>,
+}
+
+thread_local! {
+    /// What a thread keeps for its buffers and its decoded code.
+    static GROUP: RefCell<Option<Group>> = const { RefCell::new(None) };
+}
+
+/// Tells one batch from another.
+static BATCHES: AtomicU64 = AtomicU64::new(1);
+
+/// Transactions that run the same code, and probably the same way through it.
+#[derive(PartialEq, Eq, Hash)]
+struct Alike {
+    table: TableKey,
+    code_hash: H256,
+    selector: [u8; 4],
+    input_len: usize,
+}
+
+impl Lockstep {
+    /// With the best instruction set that this machine has, or the one that the environment variable `ISOLANE_SIMD` names.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// With this instruction set, or the best below it that this machine has.
+    #[must_use]
+    pub fn with_simd(level: SimdLevel) -> Self {
+        Self { level: Some(level), ..Self::default() }
+    }
+
+    /// The instruction set that it uses.
+    #[must_use]
+    pub fn simd(&self) -> SimdLevel {
+        self.level.unwrap_or_else(SimdLevel::chosen).min(SimdLevel::highest())
+    }
+
+    /// What it has executed since it was made.
+    #[must_use]
+    pub fn statistics(&self) -> Statistics {
+        *self.statistics.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn count(&self, statistics: &Statistics) {
+        self.statistics.lock().unwrap_or_else(PoisonError::into_inner).add(statistics);
+    }
+
+    /// Executes one group; should that fail for a defect, its transactions one by one.
+    fn run_group(&self, number: u64, batch: &Batch, indices: &[usize]) -> Results {
+        let jobs: Vec<Job<'_>> = indices
+            .iter()
+            .filter_map(|&index| {
+                let (number, transaction) = batch.transactions.get(index)?;
+                let environment = batch.environments.get(*number as usize)?;
+                Some(Job { environment, number: *number, transaction })
+            })
+            .collect();
+        // Taken out, so that nothing is left of a group that panics.
+        let mut group = GROUP.with_borrow_mut(Option::take).unwrap_or_else(|| Group::new(self.simd()));
+        group.set_level(self.simd());
+        let done = catch_unwind(AssertUnwindSafe(|| {
+            let outcomes = group.execute(number, &jobs);
+            (outcomes, group)
+        }));
+        match done {
+            Ok((outcomes, mut group)) => {
+                self.count(&std::mem::take(&mut group.statistics));
+                GROUP.set(Some(group));
+                indices.iter().copied().zip(outcomes).collect()
+            }
+            Err(_) => {
+                let mut statistics = Statistics::default();
+                statistics.leave(Leave::Failed, jobs.len() as u64);
+                self.count(&statistics);
+                let alone = |(&index, job): (&usize, &Job<'_>)| backend::alone(job.environment, index, job.transaction);
+                indices.iter().zip(&jobs).map(alone).collect()
+            }
+        }
+    }
+}
+
+/// Why the transactions of an environment are not grouped, if they are not.
+fn refuses(environment: &Environment, transactions: usize) -> Option<Leave> {
+    if environment.is_restricted() || environment.messaging.is_some() {
+        return Some(Leave::Restricted);
+    }
+    (environment.order == Order::Sequential && transactions > 1).then_some(Leave::Ordered)
+}
+
+impl Backend for Lockstep {
+    fn name(&self) -> &'static str {
+        "lockstep"
+    }
+
+    fn execute(&self, batch: &Batch) -> Vec<Result<Outcome, ExecutionError>> {
+        let mut results = backend::no_environment(batch);
+        let mut counts = vec![0; batch.environments.len()];
+        for (number, _) in &batch.transactions {
+            if let Some(count) = counts.get_mut(*number as usize) {
+                *count += 1;
+            }
+        }
+        let refused: Vec<Option<Leave>> =
+            batch.environments.iter().zip(&counts).map(|(environment, &count)| refuses(environment, count)).collect();
+
+        let mut statistics = Statistics { transactions: batch.transactions.len() as u64, ..Statistics::default() };
+        let mut codes: HashMap<(u32, H160), Option<H256>> = HashMap::new();
+        let mut places: HashMap<Alike, usize> = HashMap::new();
+        let mut alike: Vec<Vec<usize>> = Vec::new();
+        let mut alone: Vec<Vec<(usize, &Transaction)>> = vec![Vec::new(); batch.environments.len()];
+        let mut leave = |index: usize, reason| {
+            let (number, transaction) = &batch.transactions[index];
+            alone[*number as usize].push((index, transaction));
+            statistics.leave(reason, 1);
+        };
+        for (index, (number, transaction)) in batch.transactions.iter().enumerate() {
+            let Some(environment) = batch.environments.get(*number as usize) else { continue };
+            if let Some(reason) = refused[*number as usize] {
+                leave(index, reason);
+                continue;
+            }
+            let code_hash = transaction.to.and_then(|to| {
+                *codes.entry((*number, to)).or_insert_with(|| {
+                    let account = environment.state.account(&to).ok().flatten();
+                    account.map(|account| account.code_hash).filter(|code_hash| *code_hash != KECCAK_EMPTY)
+                })
+            });
+            let Some(code_hash) = code_hash else {
+                leave(index, Leave::NoCode);
+                continue;
+            };
+            let key = Alike {
+                table: TableKey::of(environment),
+                code_hash,
+                selector: transaction.input.first_chunk().copied().unwrap_or_default(),
+                input_len: transaction.input.len(),
+            };
+            let place = *places.entry(key).or_insert_with(|| {
+                alike.push(Vec::new());
+                alike.len() - 1
+            });
+            alike[place].push(index);
+        }
+        let mut groups: Vec<&[usize]> = Vec::new();
+        for indices in &alike {
+            for group in indices.chunks(LANES) {
+                if group.len() >= FEW {
+                    groups.push(group);
+                } else {
+                    group.iter().for_each(|&index| leave(index, Leave::Few));
+                }
+            }
+        }
+        self.count(&statistics);
+
+        let number = BATCHES.fetch_add(1, Ordering::Relaxed);
+        let done: Vec<Results> = groups.par_iter().map(|group| self.run_group(number, batch, group)).collect();
+        for (index, result) in done.into_iter().flatten().chain(backend::execute_all(batch, &alone)) {
+            results[index] = result;
+        }
+        results
+    }
+}
