@@ -46,6 +46,8 @@ pub enum BackendKind {
     /// The reference.
     #[default]
     Cpu,
+    /// Lanes that run the same code together, on the CPU.
+    Lockstep,
     /// A device.
     Gpu,
 }
@@ -84,7 +86,7 @@ pub enum NoDevice {
 }
 
 impl BackendArgs {
-    /// The device that was chosen, opened; `None` for the reference.
+    /// The device that was chosen, opened; `None` for the CPU.
     ///
     /// # Errors
     /// When a device was asked for and none can be used.
@@ -98,7 +100,7 @@ impl BackendArgs {
     /// When a device was asked for and none can be used.
     pub fn open_timed(&self, timed: bool) -> Result<Option<Gpu>, NoDevice> {
         match self.backend {
-            BackendKind::Cpu => Ok(None),
+            BackendKind::Cpu | BackendKind::Lockstep => Ok(None),
             BackendKind::Gpu => self.device(timed).map(Some),
             BackendKind::Auto => {
                 Ok(self.device(timed).inspect_err(|reason| tracing::info!("on the CPU: {reason}")).ok())

@@ -1,7 +1,7 @@
 //! The sides that are measured, each with one pass over a batch.
 
 use crate::load::workload::Workload;
-use isolane_cpu::{Available, Machine, Reference};
+use isolane_cpu::{Available, Lockstep, Machine, Reference};
 use isolane_gpu::{Gpu, Statistics};
 use isolane_spec::{Backend, Batch, Environment, ExecutionError, Outcome, Transaction};
 use rayon::prelude::*;
@@ -167,18 +167,19 @@ pub struct Sides<'a> {
     environment: Environment,
     batch: Batch,
     gpu: Option<&'a Gpu>,
+    lockstep: Lockstep,
     #[cfg(feature = "revm")]
     peer: Option<(super::peer::PeerState, Vec<revm::context::TxEnv>)>,
 }
 
 impl<'a> Sides<'a> {
-    /// The reference first, then revm where it is built in, then the device if there is one.
+    /// The reference first, then the lockstep backend, revm where it is built in, and the device if there is one.
     #[must_use]
     pub fn new(workload: &'a Workload, gpu: Option<&'a Gpu>) -> Self {
         let environment = workload.environment();
         let transactions = workload.transactions.iter().map(|transaction| (0, transaction.clone())).collect();
         let batch = Batch { environments: vec![environment.clone()], transactions };
-        let mut names = vec!["reference"];
+        let mut names = vec!["reference", "lockstep"];
         #[cfg(feature = "revm")]
         let peer = {
             names.push("revm");
@@ -191,6 +192,7 @@ impl<'a> Sides<'a> {
             environment,
             batch,
             gpu,
+            lockstep: Lockstep::new(),
             #[cfg(feature = "revm")]
             peer,
         }
@@ -206,6 +208,7 @@ impl<'a> Sides<'a> {
     pub fn pass(&mut self, side: usize) -> Pass {
         match self.names.get(side).copied() {
             Some("gpu") => self.device(),
+            Some("lockstep") => self.lockstep(),
             #[cfg(feature = "revm")]
             Some("revm") => self.revm(),
             _ => self.reference(),
@@ -247,6 +250,15 @@ impl<'a> Sides<'a> {
             .sum();
         let (execution, cpu) = (start.elapsed(), since(cpu));
         Pass { totals, end_to_end: execution, execution, cpu, parts: None }
+    }
+
+    /// End to end: outcomes are made and kept.
+    fn lockstep(&self) -> Pass {
+        let (cpu, start) = (cpu_time(), Instant::now());
+        let results = self.lockstep.execute(&self.batch);
+        let (end_to_end, cpu) = (start.elapsed(), since(cpu));
+        let totals = Totals::of_all(&results);
+        Pass { totals, end_to_end, execution: end_to_end, cpu, parts: None }
     }
 
     fn device(&self) -> Pass {

@@ -2,6 +2,7 @@
 
 use super::trace::TraceArgs;
 use super::{CliError, Exit};
+use crate::backend::Chosen;
 use crate::chain::ChainSpec;
 use crate::conformance::SharedBackend;
 use crate::fetch::{FetchError, NodeArgs};
@@ -14,7 +15,6 @@ use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::{IsTerminal as _, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -89,12 +89,12 @@ pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
     let chain = arguments.chain_config.as_deref().map(read_chain).transpose()?;
     let tracing = arguments.trace.open(arguments.json, arguments.backend.backend)?;
     let backend = arguments.trace.backend(&arguments.backend);
-    let gpu = backend.open().map_err(|error| CliError::device(error.to_string()))?.map(Arc::new);
+    let chosen = Chosen::open(&backend).map_err(|error| CliError::device(error.to_string()))?;
     let options = Options {
         threads: arguments.trace.threads(arguments.threads),
         keep_receipts: arguments.out.is_some(),
         chain,
-        backend: gpu.clone().map(|gpu| SharedBackend(gpu)),
+        backend: chosen.backend().map(SharedBackend),
         parallel_transactions: match arguments.parallel_transactions {
             ParallelChoice::Auto => ParallelTransactions::Auto,
             ParallelChoice::On => ParallelTransactions::On,
@@ -113,11 +113,8 @@ pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
     };
     let traced = arguments.trace.close(tracing.as_deref());
     let summary = summary?;
-    if let Some(gpu) = &gpu {
-        eprintln!("{}: {}", gpu.adapter().info().name, crate::gpu::summary(&gpu.statistics()));
-        if arguments.verbose {
-            eprintln!("{}", crate::gpu::details(&gpu.statistics()));
-        }
+    if let Some(summary) = chosen.summary(arguments.verbose) {
+        eprintln!("{summary}");
     }
     traced?;
     Ok(match summary.exit_code() {
