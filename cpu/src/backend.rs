@@ -14,7 +14,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 pub struct Reference;
 
 /// One result per transaction of an environment, in their order.
-pub(crate) type Results = Vec<(usize, Result<Outcome, ExecutionError>)>;
+type Results = Vec<(usize, Result<Outcome, ExecutionError>)>;
 
 impl Backend for Reference {
     fn name(&self) -> &'static str {
@@ -23,7 +23,11 @@ impl Backend for Reference {
 
     fn execute(&self, batch: &Batch) -> Vec<Result<Outcome, ExecutionError>> {
         let mut lanes: Vec<Vec<(usize, &Transaction)>> = vec![Vec::new(); batch.environments.len()];
-        let mut results = no_environment(batch);
+        let mut results: Vec<_> = batch
+            .transactions
+            .iter()
+            .map(|(environment, _)| Err(ExecutionError::NoEnvironment(*environment)))
+            .collect();
         for (index, (environment, transaction)) in batch.transactions.iter().enumerate() {
             if let Some(lanes) = lanes.get_mut(*environment as usize) {
                 lanes.push((index, transaction));
@@ -36,13 +40,11 @@ impl Backend for Reference {
     }
 }
 
-/// The result of every transaction of a batch, as if it had no environment.
-pub(crate) fn no_environment(batch: &Batch) -> Vec<Result<Outcome, ExecutionError>> {
-    batch.transactions.iter().map(|(environment, _)| Err(ExecutionError::NoEnvironment(*environment))).collect()
-}
-
 /// Executes some transactions of a batch, by environment.
-pub(crate) fn execute_all(batch: &Batch, lanes: &[Vec<(usize, &Transaction)>]) -> Results {
+pub(crate) fn execute_all(
+    batch: &Batch,
+    lanes: &[Vec<(usize, &Transaction)>],
+) -> Vec<(usize, Result<Outcome, ExecutionError>)> {
     // Where environments keep all threads busy, their transactions need not.
     let busy = lanes.iter().filter(|lanes| !lanes.is_empty()).count();
     let parallel = busy < rayon::current_num_threads();
@@ -60,12 +62,8 @@ pub(crate) fn execute_all(batch: &Batch, lanes: &[Vec<(usize, &Transaction)>]) -
 }
 
 /// Executes one transaction from the base state.
-pub(crate) fn alone(
-    environment: &Environment,
-    index: usize,
-    transaction: &Transaction,
-) -> (usize, Result<Outcome, ExecutionError>) {
-    (index, contained(|| Machine::new(environment.clone()).transact(transaction, Available::of(environment))))
+pub(crate) fn alone(environment: &Environment, transaction: &Transaction) -> Result<Outcome, ExecutionError> {
+    contained(|| Machine::new(environment.clone()).transact(transaction, Available::of(environment)))
 }
 
 /// Each transaction starts from the state that the one before it left. After an infrastructure error the later ones

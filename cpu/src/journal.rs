@@ -109,6 +109,9 @@ pub(crate) struct Journal {
     slots_read: Vec<SlotIndex>,
     /// Of the last 256 blocks, one bit each: whose hash the transaction read. The lowest is the parent's.
     block_hashes_read: [u64; 4],
+    /// Buffers of [`Self::finish`], empty in between.
+    changed: Vec<AccountIndex>,
+    changed_slots: Vec<SlotIndex>,
     hasher: Mixer,
 }
 
@@ -129,6 +132,8 @@ impl Journal {
             accounts_read: Vec::new(),
             slots_read: Vec::new(),
             block_hashes_read: [0; 4],
+            changed: Vec::new(),
+            changed_slots: Vec::new(),
             hasher: Mixer::new(),
         }
     }
@@ -599,8 +604,7 @@ impl Journal {
 
     /// Ends the transaction: removes what was destroyed and what is touched and empty, and returns what changed.
     pub fn finish(&mut self) -> Vec<AccountDiff> {
-        let mut changed: Vec<AccountIndex> = Vec::with_capacity(8);
-        let mut slots: Vec<SlotIndex> = Vec::new();
+        let (mut changed, mut slots) = (std::mem::take(&mut self.changed), std::mem::take(&mut self.changed_slots));
         for undo in &self.undo {
             let account = match *undo {
                 Undo::Slot(slot, _) => {
@@ -639,13 +643,13 @@ impl Journal {
                     .then_with(|| a.key.cmp(&b.key))
             });
         }
-        let mut slots = slots.iter().map(place).peekable();
+        let mut each_slot = slots.iter().map(place).peekable();
         let clears_empty = self.fork >= Fork::SpuriousDragon;
         let mut diff = Vec::with_capacity(changed.len());
-        for account in changed {
+        for &account in &changed {
             let entry = &mut accounts[account as usize];
             let mut storage = Vec::new();
-            while let Some(slot) = slots.next_if(|slot| slot.account == account) {
+            while let Some(slot) = each_slot.next_if(|slot| slot.account == account) {
                 if slot.value != slot.original {
                     storage.push(SlotDiff { key: slot.key, before: slot.original, after: slot.value });
                 }
@@ -682,6 +686,9 @@ impl Journal {
                 storage,
             });
         }
+        changed.clear();
+        slots.clear();
+        (self.changed, self.changed_slots) = (changed, slots);
         diff
     }
 }

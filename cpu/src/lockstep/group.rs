@@ -91,9 +91,14 @@ impl Group {
         self.simd = Simd::new(level);
     }
 
-    /// Executes at most [`LANES`] transactions, each from its environment's base state. `batch` is another number for each
-    /// batch.
-    pub fn execute(&mut self, batch: u64, jobs: &[Job<'_>]) -> Vec<Result<Outcome, ExecutionError>> {
+    /// Executes at most [`LANES`] transactions, each from its environment's base state. `sink` gets their outcomes, with their
+    /// index among the jobs, in no particular order. `batch` is another number for each batch.
+    pub fn execute(
+        &mut self,
+        batch: u64,
+        jobs: &[Job<'_>],
+        mut sink: impl FnMut(usize, Result<Outcome, ExecutionError>),
+    ) {
         let jobs = &jobs[..jobs.len().min(LANES)];
         self.take_seats(batch, jobs);
         self.programs.trim();
@@ -102,29 +107,25 @@ impl Group {
         self.helped = 0;
 
         let mut opened: [Option<Opened>; LANES] = std::array::from_fn(|_| None);
-        let mut outcomes: Vec<Option<Result<Outcome, ExecutionError>>> = Vec::with_capacity(jobs.len());
         let mut first = Vec::new();
         for (lane, job) in jobs.iter().enumerate() {
             let seat = &mut self.seats[lane];
             let available = Available::of(job.environment);
-            let outcome = match seat.open(&mut self.programs, job.transaction, available, &mut ()) {
-                Ok(Open::Done(outcome)) => Some(Ok(*outcome)),
+            match seat.open(&mut self.programs, job.transaction, available, &mut ()) {
+                Ok(Open::Done(outcome)) => sink(lane, Ok(*outcome)),
                 Ok(Open::Ended(open, ended)) => {
                     opened[lane] = Some(open);
                     self.results.ended[lane] = Some(ended);
-                    None
                 }
                 Ok(Open::Running(open)) => {
                     opened[lane] = Some(open);
                     add_callee(&mut first, seat, 0, lane);
-                    None
                 }
                 Err(error) => {
                     seat.abandon();
-                    Some(Err(error.into()))
+                    sink(lane, Err(error.into()));
                 }
-            };
-            outcomes.push(outcome);
+            }
         }
         while let Some((program, lanes)) = first.pop() {
             if self.start(0, program, lanes) {
@@ -132,29 +133,26 @@ impl Group {
             }
         }
         for (lane, error) in self.results.failed.drain(..) {
+            opened[lane] = None;
             self.seats[lane].abandon();
-            if let Some(outcome) = outcomes.get_mut(lane) {
-                *outcome = Some(Err(error.into()));
-            }
+            sink(lane, Err(error.into()));
         }
         self.statistics.whole += jobs.len() as u64 - u64::from(self.helped.count_ones());
-        let close = |(lane, outcome): (usize, Option<Result<Outcome, ExecutionError>>)| {
+        for (lane, job) in jobs.iter().enumerate() {
             let seat = &mut self.seats[lane];
-            let closed = match (outcome, &opened[lane], self.results.ended[lane].take()) {
-                (Some(outcome), ..) => outcome,
-                (None, Some(opened), Some(ended)) => {
-                    seat.close(jobs[lane].transaction, opened, &ended, &mut ()).map_err(|error| {
+            if let Some(opened) = &opened[lane] {
+                let closed = match self.results.ended[lane].take() {
+                    Some(ended) => seat.close(job.transaction, opened, &ended, &mut ()).map_err(|error| {
                         seat.abandon();
                         error.into()
-                    })
-                }
-                (None, ..) => Err(ExecutionError::Panic("a lane was lost".to_owned())),
-            };
+                    }),
+                    None => Err(ExecutionError::Panic("a lane was lost".to_owned())),
+                };
+                sink(lane, closed);
+            }
             // Nothing that is kept may keep a state alive.
             seat.lane.environment.state = Arc::clone(&self.nothing);
-            closed
-        };
-        outcomes.into_iter().enumerate().map(close).collect()
+        }
     }
 
     /// Columns that are still referred to: none between groups.

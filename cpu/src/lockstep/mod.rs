@@ -17,7 +17,7 @@ mod tests;
 pub use simd::SimdLevel;
 pub use statistics::{Leave, Statistics};
 
-use crate::backend::{self, Results};
+use crate::backend;
 use crate::program::TableKey;
 use group::{Group, Job};
 use hashbrown::HashMap;
@@ -29,7 +29,7 @@ use simd::LANES;
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 /// Groups with fewer transactions are not worth it.
 const FEW: usize = 8;
@@ -88,8 +88,31 @@ impl Lockstep {
         self.statistics.lock().unwrap_or_else(PoisonError::into_inner).add(statistics);
     }
 
+    /// Executes a batch as [`Backend::execute`] does, and hands each result with the index of its transaction to `sink` at
+    /// once, from many threads and in no particular order: nothing is kept.
+    pub fn execute_each(&self, batch: &Batch, sink: &(dyn Fn(usize, Result<Outcome, ExecutionError>) + Sync)) {
+        let Plan { groups, alone, mut statistics, nowhere } = plan(batch);
+        statistics.transactions = batch.transactions.len() as u64;
+        self.count(&statistics);
+        for index in nowhere {
+            let number = batch.transactions.get(index).map_or(u32::MAX, |(number, _)| *number);
+            sink(index, Err(ExecutionError::NoEnvironment(number)));
+        }
+        let number = BATCHES.fetch_add(1, Ordering::Relaxed);
+        groups.par_iter().for_each(|group| self.run_group(number, batch, group, sink));
+        for (index, result) in backend::execute_all(batch, &alone) {
+            sink(index, result);
+        }
+    }
+
     /// Executes one group; should that fail for a defect, its transactions one by one.
-    fn run_group(&self, number: u64, batch: &Batch, indices: &[usize]) -> Results {
+    fn run_group(
+        &self,
+        number: u64,
+        batch: &Batch,
+        indices: &[usize],
+        sink: &(dyn Fn(usize, Result<Outcome, ExecutionError>) + Sync),
+    ) {
         let jobs: Vec<Job<'_>> = indices
             .iter()
             .filter_map(|&index| {
@@ -101,22 +124,28 @@ impl Lockstep {
         // Taken out, so that nothing is left of a group that panics.
         let mut group = GROUP.with_borrow_mut(Option::take).unwrap_or_else(|| Group::new(self.simd()));
         group.set_level(self.simd());
-        let done = catch_unwind(AssertUnwindSafe(|| {
-            let outcomes = group.execute(number, &jobs);
-            (outcomes, group)
+        let mut done = [false; LANES];
+        let ran = catch_unwind(AssertUnwindSafe(|| {
+            group.execute(number, &jobs, |lane, result| {
+                done[lane] = true;
+                sink(indices[lane], result);
+            });
+            group
         }));
-        match done {
-            Ok((outcomes, mut group)) => {
+        match ran {
+            Ok(mut group) => {
                 self.count(&std::mem::take(&mut group.statistics));
                 GROUP.set(Some(group));
-                indices.iter().copied().zip(outcomes).collect()
             }
             Err(_) => {
                 let mut statistics = Statistics::default();
-                statistics.leave(Leave::Failed, jobs.len() as u64);
+                for (lane, (&index, job)) in indices.iter().zip(&jobs).enumerate() {
+                    if !done[lane] {
+                        statistics.leave(Leave::Failed, 1);
+                        sink(index, backend::alone(job.environment, job.transaction));
+                    }
+                }
                 self.count(&statistics);
-                let alone = |(&index, job): (&usize, &Job<'_>)| backend::alone(job.environment, index, job.transaction);
-                indices.iter().zip(&jobs).map(alone).collect()
             }
         }
     }
@@ -130,77 +159,103 @@ fn refuses(environment: &Environment, transactions: usize) -> Option<Leave> {
     (environment.order == Order::Sequential && transactions > 1).then_some(Leave::Ordered)
 }
 
+/// Who executes what.
+struct Plan<'b> {
+    /// Transactions that run together, by index.
+    groups: Vec<Vec<usize>>,
+    /// For the reference, by environment.
+    alone: Vec<Vec<(usize, &'b Transaction)>>,
+    /// Transactions whose environment the batch does not have.
+    nowhere: Vec<usize>,
+    statistics: Statistics,
+}
+
+fn plan(batch: &Batch) -> Plan<'_> {
+    let environments = batch.environments.len();
+    let mut counts = vec![0; environments];
+    for (number, _) in &batch.transactions {
+        if let Some(count) = counts.get_mut(*number as usize) {
+            *count += 1;
+        }
+    }
+    let refused: Vec<Option<Leave>> =
+        batch.environments.iter().zip(&counts).map(|(environment, &count)| refuses(environment, count)).collect();
+
+    let mut plan = Plan {
+        groups: Vec::new(),
+        alone: vec![Vec::new(); environments],
+        nowhere: Vec::new(),
+        statistics: Statistics::default(),
+    };
+    let mut codes: HashMap<(u32, H160), Option<H256>> = HashMap::new();
+    let mut places: HashMap<Alike, usize> = HashMap::new();
+    let mut alike: Vec<Vec<usize>> = Vec::new();
+    for (index, (number, transaction)) in batch.transactions.iter().enumerate() {
+        let Some(environment) = batch.environments.get(*number as usize) else {
+            plan.nowhere.push(index);
+            continue;
+        };
+        if let Some(reason) = refused[*number as usize] {
+            plan.leave(*number, index, transaction, reason);
+            continue;
+        }
+        let code_hash = transaction.to.and_then(|to| {
+            *codes.entry((*number, to)).or_insert_with(|| {
+                let account = environment.state.account(&to).ok().flatten();
+                account.map(|account| account.code_hash).filter(|code_hash| *code_hash != KECCAK_EMPTY)
+            })
+        });
+        let Some(code_hash) = code_hash else {
+            plan.leave(*number, index, transaction, Leave::NoCode);
+            continue;
+        };
+        let key = Alike {
+            table: TableKey::of(environment),
+            code_hash,
+            selector: transaction.input.first_chunk().copied().unwrap_or_default(),
+            input_len: transaction.input.len(),
+        };
+        let place = *places.entry(key).or_insert_with(|| {
+            alike.push(Vec::new());
+            alike.len() - 1
+        });
+        alike[place].push(index);
+    }
+    for group in alike.iter().flat_map(|indices| indices.chunks(LANES)) {
+        if group.len() >= FEW {
+            plan.groups.push(group.to_vec());
+            continue;
+        }
+        for &index in group {
+            let (number, transaction) = &batch.transactions[index];
+            plan.leave(*number, index, transaction, Leave::Few);
+        }
+    }
+    // In the order of their environment again.
+    plan.alone.iter_mut().for_each(|transactions| transactions.sort_unstable_by_key(|(index, _)| *index));
+    plan
+}
+
+impl<'b> Plan<'b> {
+    fn leave(&mut self, environment: u32, index: usize, transaction: &'b Transaction, reason: Leave) {
+        self.alone[environment as usize].push((index, transaction));
+        self.statistics.leave(reason, 1);
+    }
+}
+
 impl Backend for Lockstep {
     fn name(&self) -> &'static str {
         "lockstep"
     }
 
     fn execute(&self, batch: &Batch) -> Vec<Result<Outcome, ExecutionError>> {
-        let mut results = backend::no_environment(batch);
-        let mut counts = vec![0; batch.environments.len()];
-        for (number, _) in &batch.transactions {
-            if let Some(count) = counts.get_mut(*number as usize) {
-                *count += 1;
-            }
-        }
-        let refused: Vec<Option<Leave>> =
-            batch.environments.iter().zip(&counts).map(|(environment, &count)| refuses(environment, count)).collect();
-
-        let mut statistics = Statistics { transactions: batch.transactions.len() as u64, ..Statistics::default() };
-        let mut codes: HashMap<(u32, H160), Option<H256>> = HashMap::new();
-        let mut places: HashMap<Alike, usize> = HashMap::new();
-        let mut alike: Vec<Vec<usize>> = Vec::new();
-        let mut alone: Vec<Vec<(usize, &Transaction)>> = vec![Vec::new(); batch.environments.len()];
-        let mut leave = |index: usize, reason| {
-            let (number, transaction) = &batch.transactions[index];
-            alone[*number as usize].push((index, transaction));
-            statistics.leave(reason, 1);
-        };
-        for (index, (number, transaction)) in batch.transactions.iter().enumerate() {
-            let Some(environment) = batch.environments.get(*number as usize) else { continue };
-            if let Some(reason) = refused[*number as usize] {
-                leave(index, reason);
-                continue;
-            }
-            let code_hash = transaction.to.and_then(|to| {
-                *codes.entry((*number, to)).or_insert_with(|| {
-                    let account = environment.state.account(&to).ok().flatten();
-                    account.map(|account| account.code_hash).filter(|code_hash| *code_hash != KECCAK_EMPTY)
-                })
-            });
-            let Some(code_hash) = code_hash else {
-                leave(index, Leave::NoCode);
-                continue;
-            };
-            let key = Alike {
-                table: TableKey::of(environment),
-                code_hash,
-                selector: transaction.input.first_chunk().copied().unwrap_or_default(),
-                input_len: transaction.input.len(),
-            };
-            let place = *places.entry(key).or_insert_with(|| {
-                alike.push(Vec::new());
-                alike.len() - 1
-            });
-            alike[place].push(index);
-        }
-        let mut groups: Vec<&[usize]> = Vec::new();
-        for indices in &alike {
-            for group in indices.chunks(LANES) {
-                if group.len() >= FEW {
-                    groups.push(group);
-                } else {
-                    group.iter().for_each(|&index| leave(index, Leave::Few));
-                }
-            }
-        }
-        self.count(&statistics);
-
-        let number = BATCHES.fetch_add(1, Ordering::Relaxed);
-        let done: Vec<Results> = groups.par_iter().map(|group| self.run_group(number, batch, group)).collect();
-        for (index, result) in done.into_iter().flatten().chain(backend::execute_all(batch, &alone)) {
-            results[index] = result;
-        }
-        results
+        let results: Vec<OnceLock<Result<Outcome, ExecutionError>>> =
+            batch.transactions.iter().map(|_| OnceLock::new()).collect();
+        self.execute_each(batch, &|index, result| {
+            // Each index comes once.
+            let _ = results[index].set(result);
+        });
+        let lost = || Err(ExecutionError::Panic("a transaction was lost".to_owned()));
+        results.into_iter().map(|result| result.into_inner().unwrap_or_else(lost)).collect()
     }
 }

@@ -69,6 +69,7 @@ impl Columns {
     }
 
     /// Columns that something refers to.
+    #[cfg(test)]
     pub fn in_use(&self) -> usize {
         self.columns.len() - self.vacant.len()
     }
