@@ -8,6 +8,7 @@ use super::path::{Columns, Path, lanes};
 use super::run::{Results, Runner, Stop, THIN};
 use super::simd::{LANES, Limb, Mask, Simd, SimdLevel};
 use super::statistics::{Leave, Statistics};
+use super::words::Hashes;
 use crate::execution::Executor;
 use crate::frame::{Code, FrameKind};
 use crate::lane::Programs;
@@ -58,6 +59,7 @@ pub(super) struct Group {
     columns: Columns,
     levels: Vec<Level>,
     results: Results,
+    hashes: Hashes,
     scratch: Box<Slots>,
     pub statistics: Statistics,
     /// Lanes that the reference executed a frame of.
@@ -80,6 +82,7 @@ impl Group {
                 failed: Vec::new(),
                 left: 0,
             },
+            hashes: Hashes::default(),
             scratch: slots(),
             statistics: Statistics::default(),
             helped: 0,
@@ -132,6 +135,7 @@ impl Group {
                 self.drive();
             }
         }
+        self.hashes.release(&mut self.columns);
         for (lane, error) in self.results.failed.drain(..) {
             opened[lane] = None;
             self.seats[lane].abandon();
@@ -239,6 +243,7 @@ impl Group {
                 depth,
                 waiting: &mut level.paths,
                 results: &mut self.results,
+                hashes: &mut self.hashes,
                 scratch: &mut self.scratch,
                 statistics: &mut self.statistics,
             }

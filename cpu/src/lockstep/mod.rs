@@ -13,6 +13,7 @@ mod simd;
 mod statistics;
 #[cfg(test)]
 mod tests;
+mod words;
 
 pub use simd::SimdLevel;
 pub use statistics::{Leave, Statistics};

@@ -1,6 +1,7 @@
 //! Paths: lanes of a group that are at the same place of the same code, and the words that they share.
 
 use super::simd::{Column, LANES, Limb, Mask, Simd};
+use super::words::Words;
 use crate::execution::Executor;
 use isolane_spec::U256;
 
@@ -28,6 +29,11 @@ impl Value {
         (self.column == NONE).then_some(&self.word)
     }
 
+    /// Whether both are the same column.
+    pub fn is_same_column(&self, other: &Self) -> bool {
+        self.column == other.column
+    }
+
     #[inline(always)]
     fn is_uniform(&self) -> bool {
         self.column == NONE
@@ -43,6 +49,7 @@ pub(super) struct Columns {
     pub next: Box<Column>,
     /// Uniform operands, spread out.
     spread: [Box<Column>; 2],
+    pub spare: Option<Box<Column>>,
 }
 
 /// Takes a column or a spread word.
@@ -65,6 +72,7 @@ impl Columns {
             vacant: Vec::new(),
             next: Column::zeros(),
             spread: [Column::zeros(), Column::zeros()],
+            spare: None,
         }
     }
 
@@ -107,6 +115,11 @@ impl Columns {
             self.release(value);
             *value = Value::uniform(first);
         }
+    }
+
+    /// The column of a value that has one.
+    pub fn column(&self, value: &Value) -> &Column {
+        &self.columns[value.column as usize]
     }
 
     /// The word of a lane.
@@ -188,6 +201,7 @@ pub(super) struct Path {
     /// The decoded instruction that comes next, which starts a block.
     pub ip: usize,
     pub stack: Vec<Value>,
+    pub words: Words,
     /// Gas that every lane of the path has still to pay.
     pub gas: u64,
     /// No lane has less than this left when it has paid.
@@ -200,7 +214,7 @@ pub(super) struct Path {
 
 impl Path {
     pub fn new(lanes: Mask, ip: usize) -> Self {
-        Self { lanes, ip, stack: Vec::with_capacity(32), gas: 0, room: 0, steps: 0, thin: 0 }
+        Self { lanes, ip, stack: Vec::with_capacity(32), words: Words::default(), gas: 0, room: 0, steps: 0, thin: 0 }
     }
 
     /// The item `depth` below the top.
@@ -209,13 +223,15 @@ impl Path {
         self.stack[self.stack.len() - 1 - depth]
     }
 
-    /// Parts with some of its lanes, which go to `ip`.
+    /// Parts with some of its lanes, which go to `ip`. No word is late.
     pub fn split(&mut self, columns: &mut Columns, lanes: Mask, ip: usize) -> Self {
         self.lanes &= !lanes;
         for value in &self.stack {
             columns.share(value);
         }
-        Self { lanes, ip, stack: self.stack.clone(), gas: self.gas, room: self.room, steps: self.steps, thin: 0 }
+        self.words.release(columns);
+        let words = Words::reaching(self.words.reach);
+        Self { words, lanes, ip, stack: self.stack.clone(), gas: self.gas, room: self.room, steps: self.steps, thin: 0 }
     }
 
     /// Whether both are the same but for their lanes.
@@ -232,13 +248,14 @@ impl Path {
         (self.gas, self.steps) = (0, 0);
     }
 
-    /// Takes over the lanes of a path at the same place, with as many stack items. Both have settled.
+    /// Takes over the lanes of a path at the same place, with as many stack items. Both have settled, and know no words.
     pub fn join(&mut self, simd: Simd, columns: &mut Columns, mut other: Self) {
         for (mine, others) in self.stack.iter_mut().zip(other.stack.drain(..)) {
             *mine = columns.blend(simd, other.lanes, others, *mine);
         }
         self.lanes |= other.lanes;
         self.room = self.room.min(other.room);
+        self.words.reach = self.words.reach.min(other.words.reach);
         self.thin = 0;
     }
 
@@ -247,6 +264,7 @@ impl Path {
         for value in self.stack.drain(..) {
             columns.release(&value);
         }
+        self.words.release(columns);
     }
 }
 

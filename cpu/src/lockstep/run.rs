@@ -7,6 +7,7 @@
 use super::path::{Columns, Path, Value};
 use super::simd::{Column, LANES, Limb, Mask, Simd};
 use super::statistics::Statistics;
+use super::words::{Hashes, Range};
 use crate::execution::{Ended, Executor};
 use crate::frame::{Frame, Input};
 use crate::interpreter::Exit;
@@ -53,7 +54,7 @@ pub(super) struct Seat<'a> {
 }
 
 /// LOG0 to LOG4, by the number of operands.
-fn log<const N: usize>(seat: &mut Seat<'_>, words: &[U256; N], gas: &mut u64) -> Result<(), Trap> {
+fn write_log<const N: usize>(seat: &mut Seat<'_>, words: &[U256; N], gas: &mut u64) -> Result<(), Trap> {
     let mut topics = [H256::zero(); 4];
     for (topic, word) in topics.iter_mut().zip(&words[2..]) {
         *topic = word::to_hash(word);
@@ -84,6 +85,7 @@ pub(super) struct Runner<'a> {
     /// Other paths in the same frame.
     pub waiting: &'a mut Vec<Path>,
     pub results: &'a mut Results,
+    pub hashes: &'a mut Hashes,
     /// For operands that are the same in all lanes, or of one lane.
     pub scratch: &'a mut Slots,
     pub statistics: &'a mut Statistics,
@@ -109,6 +111,17 @@ impl Runner<'_> {
                     self.leave(path, failed, $here);
                 }
                 if path.lanes == 0 {
+                    return self.over(path);
+                }
+            }};
+            // A value that was made for the lanes that go on.
+            ($failed:expr, $here:expr, $value:expr) => {{
+                let failed = $failed;
+                if failed != 0 {
+                    self.leave(path, failed, $here);
+                }
+                if path.lanes == 0 {
+                    self.columns.release(&$value);
                     return self.over(path);
                 }
             }};
@@ -153,6 +166,20 @@ impl Runner<'_> {
             }};
         }
 
+        // The same, of a body that writes to a range of the memory.
+        macro_rules! written {
+            ($range:expr, $($rest:tt)*) => {{
+                self.forget(path, $range);
+                seat!($($rest)*);
+            }};
+        }
+        macro_rules! log {
+            ($($rest:tt)*) => {{
+                self.write_back(path, Range::new(&path.peek(0), &path.peek(1)));
+                seat!($($rest)*);
+            }};
+        }
+
         loop {
             let here = ip;
             let instruction = self.program.instructions[ip];
@@ -162,7 +189,7 @@ impl Runner<'_> {
                     let block = self.program.blocks[instruction.arg as usize];
                     if moved && limit != usize::MAX && self.program.position(here) >= limit {
                         path.ip = here;
-                        return Stop::Yield;
+                        return self.pause(path);
                     }
                     moved = true;
                     let room = path.stack.len() >= usize::from(block.need)
@@ -197,10 +224,11 @@ impl Runner<'_> {
                             _ => self.program.link(here, self.rows),
                         };
                         if taken != path.lanes {
+                            self.forget(path, Range::Own);
                             let other = path.split(self.columns, taken, target);
                             self.waiting.push(other);
                             path.ip = ip;
-                            return Stop::Yield;
+                            return self.pause(path);
                         }
                         ip = target;
                     }
@@ -226,20 +254,18 @@ impl Runner<'_> {
                     self.shift(path, |stack| op::bitwise::shr(stack), Simd::shift_right);
                 }
                 inner::MLOAD_SMALL => {
-                    let offset = U256([u64::from(instruction.arg), 0, 0, 0]);
-                    seat!(here, 0 -> true, |seat, _words, gas| {
-                        let place = seat.frame.memory.require(&offset, 32, gas)?;
-                        seat.out.set(seat.index, &seat.frame.memory.load(place));
-                        Ok(())
-                    });
+                    let offset = Value::uniform(U256([u64::from(instruction.arg), 0, 0, 0]));
+                    let (value, failed) = self.mload(path, &offset);
+                    without!(failed, here, value);
+                    path.stack.push(value);
                 }
                 inner::MSTORE_SMALL => {
-                    let offset = U256([u64::from(instruction.arg), 0, 0, 0]);
-                    seat!(here, 1 -> false, |seat, words, gas| {
-                        let place = seat.frame.memory.require(&offset, 32, gas)?;
-                        seat.frame.memory.store(place, &words[0]);
-                        Ok(())
-                    });
+                    let offset = Value::uniform(U256([u64::from(instruction.arg), 0, 0, 0]));
+                    let value = path.peek(0);
+                    let failed = self.mstore(path, &offset, &value);
+                    without!(failed, here);
+                    self.store_word(path, &offset, &value);
+                    self.drop(path, 1);
                 }
                 inner::SWAP_POP => {
                     let top = path.stack.len() - 1;
@@ -292,6 +318,13 @@ impl Runner<'_> {
                 opcode::CLZ => each!(1, op::bitwise::clz),
 
                 opcode::KECCAK256 => {
+                    let (offset, len) = (path.peek(0), path.peek(1));
+                    if let Some(hash) = self.hash_words(path, &offset, &len) {
+                        self.drop(path, 2);
+                        path.stack.push(hash);
+                        continue;
+                    }
+                    self.write_back(path, Range::new(&offset, &len));
                     let failed = self.keccak(path);
                     without!(failed, here);
                     self.drop(path, 2);
@@ -317,16 +350,18 @@ impl Runner<'_> {
                 opcode::CALLDATASIZE => {
                     gather!(|seat| U256::from(input(&seat.frame.input, seat.below).len() as u64));
                 }
-                opcode::CALLDATACOPY => seat!(here, 3 -> false, |seat, words, gas| {
-                    let [target, from, size] = words;
-                    let Frame { input: place, memory, .. } = seat.frame;
-                    let source = input(place, seat.below);
-                    *gas = op::memory::copy([target, from, size], source, memory, seat.lane.schedule, *gas)?;
-                    Ok(())
-                }),
+                opcode::CALLDATACOPY => {
+                    written!(Range::new(&path.peek(0), &path.peek(2)), here, 3 -> false, |seat, words, gas| {
+                        let [target, from, size] = words;
+                        let Frame { input: place, memory, .. } = seat.frame;
+                        let source = input(place, seat.below);
+                        *gas = op::memory::copy([target, from, size], source, memory, seat.lane.schedule, *gas)?;
+                        Ok(())
+                    })
+                }
                 opcode::CODECOPY => {
                     let code = self.program.code.clone();
-                    seat!(here, 3 -> false, |seat, words, gas| {
+                    written!(Range::new(&path.peek(0), &path.peek(2)), here, 3 -> false, |seat, words, gas| {
                         let [target, from, size] = words;
                         let memory = &mut seat.frame.memory;
                         *gas = op::memory::copy([target, from, size], &code, memory, seat.lane.schedule, *gas)?;
@@ -343,20 +378,24 @@ impl Runner<'_> {
                     seat.out.set(seat.index, &value);
                     Ok(())
                 }),
-                opcode::EXTCODECOPY => seat!(here, 4 -> false, |seat, words, gas| {
-                    let [address, target, from, size] = words;
-                    let operands = [address, target, from, size];
-                    *gas = op::environment::extcodecopy(seat.lane, operands, &mut seat.frame.memory, *gas)?;
-                    Ok(())
-                }),
+                opcode::EXTCODECOPY => {
+                    written!(Range::new(&path.peek(1), &path.peek(3)), here, 4 -> false, |seat, words, gas| {
+                        let [address, target, from, size] = words;
+                        let operands = [address, target, from, size];
+                        *gas = op::environment::extcodecopy(seat.lane, operands, &mut seat.frame.memory, *gas)?;
+                        Ok(())
+                    })
+                }
                 opcode::RETURNDATASIZE => gather!(|seat| U256::from(seat.frame.return_data.len() as u64)),
-                opcode::RETURNDATACOPY => seat!(here, 3 -> false, |seat, words, gas| {
-                    let [target, from, size] = words;
-                    let Frame { return_data, memory, .. } = seat.frame;
-                    let operands = [target, from, size];
-                    *gas = op::environment::returndatacopy(seat.lane, operands, return_data, memory, *gas)?;
-                    Ok(())
-                }),
+                opcode::RETURNDATACOPY => {
+                    written!(Range::new(&path.peek(0), &path.peek(2)), here, 3 -> false, |seat, words, gas| {
+                        let [target, from, size] = words;
+                        let Frame { return_data, memory, .. } = seat.frame;
+                        let operands = [target, from, size];
+                        *gas = op::environment::returndatacopy(seat.lane, operands, return_data, memory, *gas)?;
+                        Ok(())
+                    })
+                }
                 opcode::EXTCODEHASH => seat!(here, 1 -> true, |seat, words, gas| {
                     let (value, rest) = op::environment::extcodehash(seat.lane, &words[0], *gas)?;
                     *gas = rest;
@@ -387,21 +426,27 @@ impl Runner<'_> {
                 opcode::SLOTNUM => gather!(|seat| U256::from(seat.lane.environment.block.slot_number)),
 
                 opcode::POP => self.drop(path, 1),
-                opcode::MLOAD => seat!(here, 1 -> true, |seat, words, gas| {
-                    let place = seat.frame.memory.require(&words[0], 32, gas)?;
-                    seat.out.set(seat.index, &seat.frame.memory.load(place));
-                    Ok(())
-                }),
-                opcode::MSTORE => seat!(here, 2 -> false, |seat, words, gas| {
-                    let place = seat.frame.memory.require(&words[0], 32, gas)?;
-                    seat.frame.memory.store(place, &words[1]);
-                    Ok(())
-                }),
-                opcode::MSTORE8 => seat!(here, 2 -> false, |seat, words, gas| {
-                    let place = seat.frame.memory.require(&words[0], 1, gas)?;
-                    seat.frame.memory.store_byte(place, words[1].0[0] as u8);
-                    Ok(())
-                }),
+                opcode::MLOAD => {
+                    let offset = path.peek(0);
+                    let (value, failed) = self.mload(path, &offset);
+                    without!(failed, here, value);
+                    self.drop(path, 1);
+                    path.stack.push(value);
+                }
+                opcode::MSTORE => {
+                    let (offset, value) = (path.peek(0), path.peek(1));
+                    let failed = self.mstore(path, &offset, &value);
+                    without!(failed, here);
+                    self.store_word(path, &offset, &value);
+                    self.drop(path, 2);
+                }
+                opcode::MSTORE8 => {
+                    written!(Range::fixed(&path.peek(0), 1), here, 2 -> false, |seat, words, gas| {
+                        let place = seat.frame.memory.require(&words[0], 1, gas)?;
+                        seat.frame.memory.store_byte(place, words[1].0[0] as u8);
+                        Ok(())
+                    })
+                }
                 opcode::SLOAD => seat!(here, 1 -> true, |seat, words, gas| {
                     let (value, rest) = op::storage::sload(seat.lane, seat.frame.account, &words[0], *gas)?;
                     *gas = rest;
@@ -429,7 +474,7 @@ impl Runner<'_> {
                                     ip = target;
                                     continue;
                                 }
-                                None => return Stop::Yield,
+                                None => return self.pause(path),
                             }
                         }
                     }
@@ -443,7 +488,7 @@ impl Runner<'_> {
                     self.drop(path, 2);
                     match self.part(path, &targets) {
                         Some(target) => ip = target,
-                        None => return Stop::Yield,
+                        None => return self.pause(path),
                     }
                 }
                 opcode::PC => path.stack.push(Value::uniform(U256::from(instruction.arg))),
@@ -462,7 +507,7 @@ impl Runner<'_> {
                     op::storage::tstore(seat.lane, seat.frame.account, seat.frame.is_static, [key, value])?;
                     Ok(())
                 }),
-                opcode::MCOPY => seat!(here, 3 -> false, |seat, words, gas| {
+                opcode::MCOPY => written!(Range::Own, here, 3 -> false, |seat, words, gas| {
                     let [target, source, size] = words;
                     let memory = &mut seat.frame.memory;
                     *gas = op::memory::mcopy([target, source, size], memory, seat.lane.schedule, *gas)?;
@@ -484,13 +529,15 @@ impl Runner<'_> {
                     path.stack.swap(top - usize::from(one), top - usize::from(other));
                 }
 
-                opcode::LOG0 => seat!(here, 2 -> false, |seat, words, gas| log(seat, words, gas)),
-                opcode::LOG1 => seat!(here, 3 -> false, |seat, words, gas| log(seat, words, gas)),
-                opcode::LOG2 => seat!(here, 4 -> false, |seat, words, gas| log(seat, words, gas)),
-                opcode::LOG3 => seat!(here, 5 -> false, |seat, words, gas| log(seat, words, gas)),
-                opcode::LOG4 => seat!(here, 6 -> false, |seat, words, gas| log(seat, words, gas)),
+                opcode::LOG0 => log!(here, 2 -> false, |seat, words, gas| write_log(seat, words, gas)),
+                opcode::LOG1 => log!(here, 3 -> false, |seat, words, gas| write_log(seat, words, gas)),
+                opcode::LOG2 => log!(here, 4 -> false, |seat, words, gas| write_log(seat, words, gas)),
+                opcode::LOG3 => log!(here, 5 -> false, |seat, words, gas| write_log(seat, words, gas)),
+                opcode::LOG4 => log!(here, 6 -> false, |seat, words, gas| write_log(seat, words, gas)),
 
                 create @ (opcode::CREATE | opcode::CREATE2) => {
+                    let reads = Range::new(&path.peek(1), &path.peek(2));
+                    self.write_back_for_call(path, reads, Range::Same { offset: 0, len: 0 });
                     // CREATE takes three items; the fourth may not be there.
                     if create == opcode::CREATE {
                         seat!(here, 3 -> false, |seat, words, gas| {
@@ -513,6 +560,8 @@ impl Runner<'_> {
                     return Stop::Create;
                 }
                 call @ (opcode::CALL | opcode::CALLCODE) => {
+                    let reads = Range::new(&path.peek(3), &path.peek(4));
+                    self.write_back_for_call(path, reads, Range::new(&path.peek(5), &path.peek(6)));
                     seat!(here, 7 -> false, |seat, words, gas| {
                         *gas = op::call::prepare(call, seat.lane, seat.frame, words, *gas)?;
                         seat.frame.gas = *gas;
@@ -522,6 +571,8 @@ impl Runner<'_> {
                     return Stop::Call;
                 }
                 call @ (opcode::DELEGATECALL | opcode::STATICCALL) => {
+                    let reads = Range::new(&path.peek(2), &path.peek(3));
+                    self.write_back_for_call(path, reads, Range::new(&path.peek(4), &path.peek(5)));
                     seat!(here, 6 -> false, |seat, words, gas| {
                         let [gas_limit, to, input_offset, input_len, output_offset, output_len] = *words;
                         let operands =
@@ -534,6 +585,7 @@ impl Runner<'_> {
                     return Stop::Call;
                 }
                 end @ (opcode::RETURN | opcode::REVERT) => {
+                    self.write_back(path, Range::new(&path.peek(0), &path.peek(1)));
                     let mut places = [(0, 0); LANES];
                     seat!(here, 2 -> false, |seat, words, gas| {
                         let [offset, size] = words;

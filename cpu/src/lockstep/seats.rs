@@ -4,6 +4,7 @@ use super::path::{Path, Value, lanes};
 use super::run::{Runner, Seat, Stop, THIN};
 use super::simd::{Column, LANES, Mask, Simd};
 use super::statistics::Leave;
+use super::words::Range;
 use crate::interpreter::Exit;
 use crate::op::{self, Trap};
 use crate::program::Block;
@@ -137,12 +138,23 @@ impl Runner<'_> {
     pub(super) fn each<const N: usize>(
         &mut self,
         path: &mut Path,
-        mut body: impl FnMut(&mut Seat<'_>, &[U256; N], &mut u64) -> Result<(), Trap>,
+        body: impl FnMut(&mut Seat<'_>, &[U256; N], &mut u64) -> Result<(), Trap>,
     ) -> Mask {
         let values: [Value; N] = std::array::from_fn(|depth| path.peek(depth));
+        self.each_of(path, &values, body)
+    }
+
+    /// Likewise, with operands from anywhere.
+    #[inline(always)]
+    pub(super) fn each_of<const N: usize>(
+        &mut self,
+        path: &mut Path,
+        values: &[Value; N],
+        mut body: impl FnMut(&mut Seat<'_>, &[U256; N], &mut u64) -> Result<(), Trap>,
+    ) -> Mask {
         let mut failed = 0;
         for index in lanes(path.lanes) {
-            let (words, out) = self.columns.operands(&values, index);
+            let (words, out) = self.columns.operands(values, index);
             let executor = &mut self.seats[index];
             let (below, rest) = executor.frames.split_at_mut(self.depth);
             let before = self.gas[index] - path.gas;
@@ -175,6 +187,54 @@ impl Runner<'_> {
         });
         let value = self.columns.keep_uniform(self.simd, path.lanes);
         path.stack.push(value);
+    }
+
+    /// MLOAD: the word, and the lanes that are to halt.
+    pub(super) fn mload(&mut self, path: &mut Path, offset: &Value) -> (Value, Mask) {
+        if let Some(place) = offset.word()
+            && let Some(value) = self.load_word(path, place)
+        {
+            return (value, 0);
+        }
+        self.write_back(path, Range::fixed(offset, 32));
+        let offset = *offset;
+        let failed = self.each_of(path, &[offset], |seat, words, gas| {
+            let place = seat.frame.memory.require(&words[0], 32, gas)?;
+            seat.out.set(seat.index, &seat.frame.memory.load(place));
+            Ok(())
+        });
+        let loaded = path.lanes & !failed;
+        if loaded == 0 {
+            return (Value::uniform(U256::zero()), failed);
+        }
+        let value = self.columns.keep_uniform(self.simd, loaded);
+        if failed == 0
+            && let Some(place) = offset.word()
+        {
+            self.know_word(path, place, &value);
+        }
+        (value, failed)
+    }
+
+    /// MSTORE, but for whole words, of which it only makes sure that they can be stored; the lanes that are to halt.
+    pub(super) fn mstore(&mut self, path: &mut Path, offset: &Value, value: &Value) -> Mask {
+        if let Some(number) = Self::word_number(offset) {
+            let end = number as u64 * 32 + 32;
+            if end <= path.words.reach {
+                return 0;
+            }
+            path.words.reach = end;
+            return self.each_of(path, &[*offset], |seat, words, gas| {
+                seat.frame.memory.require(&words[0], 32, gas)?;
+                Ok(())
+            });
+        }
+        self.forget(path, Range::fixed(offset, 32));
+        self.each_of(path, &[*offset, *value], |seat, words, gas| {
+            let place = seat.frame.memory.require(&words[0], 32, gas)?;
+            seat.frame.memory.store(place, &words[1]);
+            Ok(())
+        })
     }
 
     /// KECCAK256: charges lane by lane, and hashes all lanes at once.
@@ -215,6 +275,7 @@ impl Runner<'_> {
         let first = targets[path.lanes.trailing_zeros() as usize % LANES];
         let mut same_way = true;
         while let Some(next) = lanes(path.lanes).map(|lane| targets[lane]).find(|&target| target != first) {
+            self.forget(path, Range::Own);
             let same = lanes(path.lanes).filter(|&lane| targets[lane] == next).fold(0, |mask, lane| mask | 1 << lane);
             let other = path.split(self.columns, same, next);
             self.waiting.push(other);
@@ -263,6 +324,7 @@ impl Runner<'_> {
 
     fn park(&mut self, path: &mut Path, parked: Mask, to: &Continuation, reason: Leave) {
         self.statistics.leave(reason, u64::from(parked.count_ones()));
+        self.write_back(path, Range::Own);
         path.lanes &= !parked;
         self.results.left |= parked;
         for lane in lanes(parked) {
@@ -288,6 +350,12 @@ impl Runner<'_> {
             executor.frames[self.depth].gas = self.gas[lane] - path.gas;
             self.results.ended[lane] = Some(executor.end_frame(self.depth, &exit(lane)));
         }
+    }
+
+    /// Makes way for another path.
+    pub(super) fn pause(&mut self, path: &mut Path) -> Stop {
+        self.forget(path, Range::Own);
+        Stop::Yield
     }
 
     /// No lane is left on the path.

@@ -222,6 +222,16 @@ pub(super) fn is_uniform(a: &Column, word: &[u64; 4], mask: Mask) -> bool {
 }
 
 #[inline(always)]
+pub(super) fn is_equal(a: &Column, b: &Column, mask: Mask) -> bool {
+    let mut differs = 0;
+    for i in 0..LANES {
+        let any = (a.0[0][i] ^ b.0[0][i]) | (a.0[1][i] ^ b.0[1][i]) | (a.0[2][i] ^ b.0[2][i]) | (a.0[3][i] ^ b.0[3][i]);
+        differs |= any & ones(mask, i);
+    }
+    differs == 0
+}
+
+#[inline(always)]
 pub(super) fn blend(mask: Mask, a: &Column, b: &Column, out: &mut Column) {
     for j in 0..4 {
         for i in 0..LANES {

@@ -37,6 +37,76 @@ impl Simd {
     }
 }
 
+/// A word of the input of all lanes.
+pub(crate) enum Part<'a> {
+    /// The same in all lanes.
+    Word(&'a U256),
+    /// One a lane.
+    Column(&'a Column),
+}
+
+impl Simd {
+    /// The hashes of at most four words a lane, for the lanes of a mask. What the other lanes get is of no account.
+    pub fn keccak256_words(self, parts: &[Part<'_>], mask: Mask, out: &mut Column) {
+        #[cfg(target_arch = "x86_64")]
+        match self.0 {
+            SimdLevel::Avx512 => {
+                // SAFETY: `Simd::new` holds no level that the machine lacks.
+                return words::<8>(parts, mask, out, |states| unsafe { x86::permute_eight(states) });
+            }
+            SimdLevel::Avx2 => {
+                // SAFETY: as above.
+                return words::<4>(parts, mask, out, |states| unsafe { x86::permute_four(states) });
+            }
+            SimdLevel::Portable => {}
+        }
+        let mut bytes = [0; 128];
+        for lane in (0..LANES).filter(|lane| mask >> lane & 1 == 1) {
+            for (place, part) in bytes.as_chunks_mut::<32>().0.iter_mut().zip(parts) {
+                *place = word::to_be(&match part {
+                    Part::Word(word) => **word,
+                    Part::Column(column) => column.get(lane),
+                });
+            }
+            out.set(lane, &word::from_hash(&crypto::keccak256(&bytes[..32 * parts.len().min(4)])));
+        }
+    }
+}
+
+/// Hashes words of `N` neighbouring lanes at a time.
+#[cfg(target_arch = "x86_64")]
+fn words<const N: usize>(parts: &[Part<'_>], mask: Mask, out: &mut Column, permute: impl Fn(&mut [[u64; N]; 25])) {
+    let parts = &parts[..parts.len().min(4)];
+    for first in (0..LANES).step_by(N) {
+        if mask >> first & ((1 << N) - 1) == 0 {
+            continue;
+        }
+        let mut states = [[0u64; N]; 25];
+        for (place, part) in states.as_chunks_mut::<4>().0.iter_mut().zip(parts) {
+            for (limb, state) in place.iter_mut().rev().enumerate() {
+                match part {
+                    Part::Word(word) => *state = [word.0[limb].swap_bytes(); N],
+                    Part::Column(column) => {
+                        for (state, limb) in state.iter_mut().zip(&column.0[limb][first..]) {
+                            *state = limb.swap_bytes();
+                        }
+                    }
+                }
+            }
+        }
+        states[4 * parts.len()] = [0x01; N];
+        for state in &mut states[RATE / 8 - 1] {
+            *state ^= 0x80 << 56;
+        }
+        permute(&mut states);
+        for (limbs, state) in out.0.iter_mut().rev().zip(&states) {
+            for (limb, state) in limbs[first..].iter_mut().zip(state) {
+                *limb = state.swap_bytes();
+            }
+        }
+    }
+}
+
 /// Hashes `N` inputs at a time.
 #[cfg(target_arch = "x86_64")]
 fn many<const N: usize>(

@@ -11,6 +11,7 @@ mod column;
 mod keccak;
 
 pub(crate) use column::{Column, LANES, Limb, Mask};
+pub(crate) use keccak::Part;
 
 use std::sync::OnceLock;
 
@@ -163,6 +164,8 @@ levels! {
     fn nonzero(a: &Column) -> Mask;
     /// Whether the lanes of the mask, which has some, all hold this word.
     fn is_uniform(a: &Column, word: &[u64; 4], mask: Mask) -> bool;
+    /// Whether two columns are equal in the lanes of the mask.
+    fn is_equal(a: &Column, b: &Column, mask: Mask) -> bool;
     /// Lanes of the mask from `a`, the others from `b`.
     fn blend(mask: Mask, a: &Column, b: &Column, out: &mut Column);
     /// Takes an amount from the lanes of the mask.

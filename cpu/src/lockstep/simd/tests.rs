@@ -153,6 +153,11 @@ fn lanes_of_a_mask() {
             other.0[(random.next() % 4) as usize] ^= 1 << (random.next() % 64);
             out.set(odd, &other);
             assert!(!simd.is_uniform(&out, &word.0, mask), "{simd:?} not uniform");
+            assert!(simd.is_equal(&out, &out.clone(), mask), "{simd:?} equal");
+            let mut other = out.clone();
+            other.0[3][odd] ^= 1;
+            assert!(!simd.is_equal(&out, &other, mask), "{simd:?} not equal");
+            assert!(simd.is_equal(&out, &other, mask & !(1 << odd)), "{simd:?} equal but for one");
 
             let gas: Limb = std::array::from_fn(|_| random.next() | 1 << 40);
             let least = (0..LANES).filter(|&lane| is_set(lane)).map(|lane| gas[lane]).min();
@@ -194,5 +199,29 @@ fn hashes_of_every_length() {
         let same: [&[u8]; LANES] = [&bytes[..77]; LANES];
         simd.keccak256(&same, 3, &mut out);
         assert_eq!(out.get(1), word::from_hash(&crypto::keccak256(&bytes[..77])));
+    }
+}
+
+#[test]
+fn hashes_of_words() {
+    let mut random = Random(6);
+    let mut out = Column::zeros();
+    for simd in levels() {
+        for count in 1..=4 {
+            let columns: Vec<Box<Column>> = (0..count).map(|_| random.column()).collect();
+            let word = U256(std::array::from_fn(|_| random.limb()));
+            for fixed in 0..=count {
+                // One of the words is the same in all lanes, or none is.
+                let part = |at: usize| if at == fixed { Part::Word(&word) } else { Part::Column(&columns[at]) };
+                let parts: Vec<Part<'_>> = (0..count).map(part).collect();
+                let mask = random.next() | 1;
+                simd.keccak256_words(&parts, mask, &mut out);
+                for lane in (0..LANES).filter(|lane| mask >> lane & 1 == 1) {
+                    let words = (0..count).map(|at| if at == fixed { word } else { columns[at].get(lane) });
+                    let bytes: Vec<u8> = words.flat_map(|word| word::to_be(&word)).collect();
+                    assert_eq!(out.get(lane), word::from_hash(&crypto::keccak256(&bytes)), "{simd:?} {count} {fixed}");
+                }
+            }
+        }
     }
 }
