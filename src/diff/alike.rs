@@ -42,3 +42,31 @@ pub fn copies(generator: &Generator, seed: u64, index: u64) -> Vec<Case> {
     }
     cases
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diff::case::batch;
+    use isolane_cpu::lockstep::Leave;
+    use isolane_cpu::{Lockstep, Reference};
+    use isolane_spec::{Backend, Fork};
+
+    #[test]
+    fn copies_form_groups_that_go_apart() {
+        let generator = Generator::new(5, &[Fork::Prague, Fork::Osaka]);
+        let cases: Vec<Case> = (0..100).flat_map(|index| copies(&generator, 5, index)).collect();
+        let batch = batch(&cases);
+        let lockstep = Lockstep::new();
+        let expected = Reference.execute(&batch);
+        for (index, (expected, got)) in expected.iter().zip(lockstep.execute(&batch)).enumerate() {
+            assert_eq!(*expected, got, "{}", cases[index].name);
+        }
+        let succeeded = expected.iter().flatten().filter(|outcome| outcome.status.is_success()).count();
+        let statistics = lockstep.statistics();
+        println!("{succeeded} succeed; {statistics}");
+        assert!(succeeded as u64 * 5 > statistics.transactions, "{succeeded} succeed");
+        assert!(statistics.grouped * 2 > statistics.transactions, "{statistics}");
+        assert!(statistics.whole * 10 > statistics.grouped, "{statistics}");
+        assert!(statistics.left(Leave::Halted) > 0, "{statistics}");
+    }
+}

@@ -136,6 +136,7 @@ impl Group {
             }
         }
         self.hashes.release(&mut self.columns);
+        self.columns.trim();
         for (lane, error) in self.results.failed.drain(..) {
             opened[lane] = None;
             self.seats[lane].abandon();

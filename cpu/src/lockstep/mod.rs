@@ -54,9 +54,9 @@ static BATCHES: AtomicU64 = AtomicU64::new(1);
 /// Transactions that run the same code, and probably the same way through it.
 #[derive(PartialEq, Eq, Hash)]
 struct Alike {
-    table: TableKey,
-    code_hash: H256,
-    selector: [u8; 4],
+    /// The number of its opcode table and code.
+    code: u32,
+    selector: u32,
     input_len: usize,
 }
 
@@ -188,7 +188,8 @@ fn plan(batch: &Batch) -> Plan<'_> {
         nowhere: Vec::new(),
         statistics: Statistics::default(),
     };
-    let mut codes: HashMap<(u32, H160), Option<H256>> = HashMap::new();
+    let mut codes: HashMap<(TableKey, H256), u32> = HashMap::new();
+    let mut callees: HashMap<(u32, H160), Option<u32>> = HashMap::new();
     let mut places: HashMap<Alike, usize> = HashMap::new();
     let mut alike: Vec<Vec<usize>> = Vec::new();
     for (index, (number, transaction)) in batch.transactions.iter().enumerate() {
@@ -200,20 +201,21 @@ fn plan(batch: &Batch) -> Plan<'_> {
             plan.leave(*number, index, transaction, reason);
             continue;
         }
-        let code_hash = transaction.to.and_then(|to| {
-            *codes.entry((*number, to)).or_insert_with(|| {
-                let account = environment.state.account(&to).ok().flatten();
-                account.map(|account| account.code_hash).filter(|code_hash| *code_hash != KECCAK_EMPTY)
+        let code = transaction.to.and_then(|to| {
+            *callees.entry((*number, to)).or_insert_with(|| {
+                let account = environment.state.account(&to).ok().flatten()?;
+                let next = codes.len() as u32;
+                let key = (TableKey::of(environment), account.code_hash);
+                (account.code_hash != KECCAK_EMPTY).then(|| *codes.entry(key).or_insert(next))
             })
         });
-        let Some(code_hash) = code_hash else {
+        let Some(code) = code else {
             plan.leave(*number, index, transaction, Leave::NoCode);
             continue;
         };
         let key = Alike {
-            table: TableKey::of(environment),
-            code_hash,
-            selector: transaction.input.first_chunk().copied().unwrap_or_default(),
+            code,
+            selector: transaction.input.first_chunk().map_or(0, |selector| u32::from_be_bytes(*selector)),
             input_len: transaction.input.len(),
         };
         let place = *places.entry(key).or_insert_with(|| {

@@ -1,10 +1,12 @@
 //! Paths: lanes of a group that are at the same place of the same code, and the words that they share.
 
 use super::simd::{Column, LANES, Limb, Mask, Simd};
-use super::words::Words;
+use super::words::{StorageWords, Words};
 use crate::execution::Executor;
 use isolane_spec::U256;
 
+/// Columns that are kept from group to group: 4 MiB.
+const KEPT: usize = 2_048;
 /// No column: all lanes hold the same word.
 const NONE: u32 = u32::MAX;
 
@@ -80,6 +82,13 @@ impl Columns {
     #[cfg(test)]
     pub fn in_use(&self) -> usize {
         self.columns.len() - self.vacant.len()
+    }
+
+    /// Gives memory back that few groups need. Only while nothing refers to a column.
+    pub fn trim(&mut self) {
+        if self.columns.len() > KEPT {
+            *self = Self::new();
+        }
     }
 
     /// Makes a value of what was written to `next`.
@@ -202,6 +211,7 @@ pub(super) struct Path {
     pub ip: usize,
     pub stack: Vec<Value>,
     pub words: Words,
+    pub storage: StorageWords,
     /// Gas that every lane of the path has still to pay.
     pub gas: u64,
     /// No lane has less than this left when it has paid.
@@ -214,7 +224,17 @@ pub(super) struct Path {
 
 impl Path {
     pub fn new(lanes: Mask, ip: usize) -> Self {
-        Self { lanes, ip, stack: Vec::with_capacity(32), words: Words::default(), gas: 0, room: 0, steps: 0, thin: 0 }
+        Self {
+            lanes,
+            ip,
+            stack: Vec::with_capacity(32),
+            words: Words::fresh(),
+            storage: StorageWords::default(),
+            gas: 0,
+            room: 0,
+            steps: 0,
+            thin: 0,
+        }
     }
 
     /// The item `depth` below the top.
@@ -230,8 +250,19 @@ impl Path {
             columns.share(value);
         }
         self.words.release(columns);
+        self.storage.release(columns);
         let words = Words::reaching(self.words.reach);
-        Self { words, lanes, ip, stack: self.stack.clone(), gas: self.gas, room: self.room, steps: self.steps, thin: 0 }
+        Self {
+            words,
+            storage: StorageWords::default(),
+            lanes,
+            ip,
+            stack: self.stack.clone(),
+            gas: self.gas,
+            room: self.room,
+            steps: self.steps,
+            thin: 0,
+        }
     }
 
     /// Whether both are the same but for their lanes.
@@ -265,6 +296,7 @@ impl Path {
             columns.release(&value);
         }
         self.words.release(columns);
+        self.storage.release(columns);
     }
 }
 

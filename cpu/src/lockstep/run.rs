@@ -447,17 +447,34 @@ impl Runner<'_> {
                         Ok(())
                     })
                 }
-                opcode::SLOAD => seat!(here, 1 -> true, |seat, words, gas| {
-                    let (value, rest) = op::storage::sload(seat.lane, seat.frame.account, &words[0], *gas)?;
-                    *gas = rest;
-                    seat.out.set(seat.index, &value);
-                    Ok(())
-                }),
-                opcode::SSTORE => seat!(here, 2 -> false, |seat, words, gas| {
-                    let [key, value] = words;
-                    *gas = op::storage::sstore(seat.lane, seat.frame, [key, value], *gas)?;
-                    Ok(())
-                }),
+                opcode::SLOAD => {
+                    let key = path.peek(0);
+                    if let Some(value) = path.storage.get(&key) {
+                        self.columns.share(&value);
+                        self.drop(path, 1);
+                        path.stack.push(value);
+                        continue;
+                    }
+                    seat!(here, 1 -> true, |seat, words, gas| {
+                        let (value, rest) = op::storage::sload(seat.lane, seat.frame.account, &words[0], *gas)?;
+                        *gas = rest;
+                        seat.out.set(seat.index, &value);
+                        Ok(())
+                    });
+                    // The key is off the stack, but a word that all lanes share is its own.
+                    path.storage.set(self.columns, &key, &path.peek(0), false);
+                }
+                opcode::SSTORE => {
+                    let (key, value) = (path.peek(0), path.peek(1));
+                    let failed = self.each::<2>(path, |seat, words, gas| {
+                        let [key, value] = words;
+                        *gas = op::storage::sstore(seat.lane, seat.frame, [key, value], *gas)?;
+                        Ok(())
+                    });
+                    without!(failed, here);
+                    path.storage.set(self.columns, &key, &value, true);
+                    self.drop(path, 2);
+                }
                 opcode::JUMP => {
                     let target = path.peek(0);
                     match target.word() {
@@ -492,7 +509,10 @@ impl Runner<'_> {
                     }
                 }
                 opcode::PC => path.stack.push(Value::uniform(U256::from(instruction.arg))),
-                opcode::MSIZE => gather!(|seat| U256::from(seat.frame.memory.len() as u64)),
+                opcode::MSIZE => match self.memory_size(path) {
+                    Some(size) => path.stack.push(Value::uniform(U256::from(size))),
+                    None => gather!(|seat| U256::from(seat.frame.memory.len() as u64)),
+                },
                 opcode::GAS => seat!(here, 0 -> true, |seat, _words, gas| {
                     seat.out.set(seat.index, &U256::from(*gas));
                     Ok(())

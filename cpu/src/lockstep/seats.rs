@@ -2,7 +2,7 @@
 
 use super::path::{Path, Value, lanes};
 use super::run::{Runner, Seat, Stop, THIN};
-use super::simd::{Column, LANES, Mask, Simd};
+use super::simd::{Column, LANES, Mask, Simd, prefetch};
 use super::statistics::Leave;
 use super::words::Range;
 use crate::interpreter::Exit;
@@ -154,6 +154,9 @@ impl Runner<'_> {
     ) -> Mask {
         let mut failed = 0;
         for index in lanes(path.lanes) {
+            if let Some(next) = self.seats.get(index + 1) {
+                prefetch(&next.frames);
+            }
             let (words, out) = self.columns.operands(values, index);
             let executor = &mut self.seats[index];
             let (below, rest) = executor.frames.split_at_mut(self.depth);
@@ -220,9 +223,10 @@ impl Runner<'_> {
     pub(super) fn mstore(&mut self, path: &mut Path, offset: &Value, value: &Value) -> Mask {
         if let Some(number) = Self::word_number(offset) {
             let end = number as u64 * 32 + 32;
-            if end <= path.words.reach {
+            if end <= path.words.reach || self.grow(path, end) {
                 return 0;
             }
+            self.write_back(path, Range::Same { offset: 0, len: 0 });
             path.words.reach = end;
             return self.each_of(path, &[*offset], |seat, words, gas| {
                 seat.frame.memory.require(&words[0], 32, gas)?;
@@ -355,6 +359,7 @@ impl Runner<'_> {
     /// Makes way for another path.
     pub(super) fn pause(&mut self, path: &mut Path) -> Stop {
         self.forget(path, Range::Own);
+        path.storage.release(self.columns);
         Stop::Yield
     }
 

@@ -7,32 +7,43 @@ use super::path::{Columns, Path, Value, lanes};
 use super::run::Runner;
 use super::simd::{Column, Mask, Part, Simd};
 use crate::crypto;
+use isolane_spec::gas::memory_cost;
 use isolane_spec::{U256, word};
 
 /// Words beyond this are bytes at once.
-const MOST: usize = 4_096;
+const MOST: usize = 1 << 20;
+/// Storage slots that a path remembers.
+const SLOTS: usize = 64;
 /// Words that are hashed as columns: they fill less than a block of Keccak.
 const HASHED: usize = 4;
 /// Hashes that are remembered.
 const REMEMBERED: usize = 8;
 
-#[derive(Clone, Copy, Debug)]
+/// What is known of one word.
+#[derive(Clone, Copy, Debug, Default)]
 struct Word {
-    value: Value,
+    value: Option<Value>,
     /// Whether the lanes' memories do not have it yet.
     dirty: bool,
+    /// Whether its number is in the list of known words, and in that of dirty ones.
+    listed: bool,
+    listed_dirty: bool,
 }
 
 /// The words of one path.
 #[derive(Debug, Default)]
 pub(super) struct Words {
-    words: Vec<Option<Word>>,
-    /// Numbers of words that may be dirty.
-    dirty: Vec<u32>,
-    /// Numbers of words that may be known.
+    words: Vec<Word>,
+    /// Numbers of all words that are known, and others.
     known: Vec<u32>,
+    /// Numbers of all words that are dirty, and others.
+    dirty: Vec<u32>,
     /// No lane's memory is shorter than this.
     pub reach: u64,
+    /// The size of all lanes' memories, where it is known and the same.
+    size: Option<u64>,
+    /// Whether their memories have still to grow to that.
+    late: bool,
 }
 
 impl Words {
@@ -41,37 +52,40 @@ impl Words {
         Self { reach, ..Self::default() }
     }
 
+    /// Of a frame that starts: no memory.
+    pub fn fresh() -> Self {
+        Self { size: Some(0), ..Self::default() }
+    }
+
     fn get(&self, number: usize) -> Option<&Value> {
-        self.words.get(number)?.as_ref().map(|word| &word.value)
+        self.words.get(number)?.value.as_ref()
     }
 
     /// Sets a word. The reference to the value is taken over.
     fn set(&mut self, columns: &mut Columns, number: usize, value: Value, dirty: bool) {
         if self.words.len() <= number {
-            self.words.resize(number + 1, None);
+            self.words.resize(number + 1, Word::default());
         }
-        let Some(place) = self.words.get_mut(number) else { return };
-        match place.replace(Word { value, dirty }) {
-            Some(old) => {
-                columns.release(&old.value);
-                if dirty && !old.dirty {
-                    self.dirty.push(number as u32);
-                }
-            }
-            None => {
-                self.known.push(number as u32);
-                if dirty {
-                    self.dirty.push(number as u32);
-                }
-            }
+        let Some(word) = self.words.get_mut(number) else { return };
+        if let Some(old) = word.value.replace(value) {
+            columns.release(&old);
+        }
+        if !std::mem::replace(&mut word.listed, true) {
+            self.known.push(number as u32);
+        }
+        word.dirty |= dirty;
+        if dirty && !std::mem::replace(&mut word.listed_dirty, true) {
+            self.dirty.push(number as u32);
         }
     }
 
     /// Forgets all words.
     pub fn release(&mut self, columns: &mut Columns) {
         for number in self.known.drain(..) {
-            if let Some(word) = self.words.get_mut(number as usize).and_then(Option::take) {
-                columns.release(&word.value);
+            if let Some(word) = self.words.get_mut(number as usize)
+                && let Some(value) = std::mem::take(word).value
+            {
+                columns.release(&value);
             }
         }
         self.dirty.clear();
@@ -104,15 +118,14 @@ impl Range {
         }
     }
 
-    /// Whether it touches a word.
-    fn touches(self, number: u32) -> bool {
-        match self {
-            Self::Own => true,
-            Self::Same { offset, len } => {
-                let start = u64::from(number) * 32;
-                len > 0 && start < offset.saturating_add(len) && start + 32 > offset
-            }
+    /// The numbers of the words that it touches, up to `end`; `None` for all.
+    fn numbers(self, end: usize) -> Option<std::ops::Range<usize>> {
+        let Self::Same { offset, len } = self else { return None };
+        if len == 0 {
+            return Some(0..0);
         }
+        let last = offset.saturating_add(len).div_ceil(32).min(end as u64);
+        Some((offset / 32).min(last) as usize..last as usize)
     }
 
     /// The numbers of its words, where it consists of few whole ones.
@@ -121,6 +134,46 @@ impl Range {
         let (first, count) = (offset / 32, len / 32);
         let whole = offset % 32 == 0 && len % 32 == 0 && first.checked_add(count)? <= MOST as u64;
         whole.then(|| first as usize..(first + count) as usize)
+    }
+}
+
+/// Storage slots of the frame's account that all lanes of a path have accessed, and what they hold.
+#[derive(Debug, Default)]
+pub(super) struct StorageWords {
+    /// By the lowest bits of the key; empty until there is one.
+    slots: Vec<Option<(U256, Value)>>,
+}
+
+impl StorageWords {
+    /// What a slot holds, if that is known: the access is warm then, and costs no more than its static gas.
+    pub fn get(&self, key: &Value) -> Option<Value> {
+        let key = key.word()?;
+        let (known, value) = self.slots.get(key.0[0] as usize % SLOTS)?.as_ref()?;
+        (known == key).then_some(*value)
+    }
+
+    /// All lanes have read or written a slot. Where they do not share its key it is any slot, which may be `written`.
+    pub fn set(&mut self, columns: &mut Columns, key: &Value, value: &Value, written: bool) {
+        let Some(key) = key.word() else {
+            if written {
+                self.release(columns);
+            }
+            return;
+        };
+        if self.slots.is_empty() {
+            self.slots.resize(SLOTS, None);
+        }
+        columns.share(value);
+        if let Some(place) = self.slots.get_mut(key.0[0] as usize % SLOTS)
+            && let Some((_, old)) = place.replace((*key, *value))
+        {
+            columns.release(&old);
+        }
+    }
+
+    /// Forgets all.
+    pub fn release(&mut self, columns: &mut Columns) {
+        self.slots.drain(..).flatten().for_each(|(_, value)| columns.release(&value));
     }
 }
 
@@ -194,6 +247,7 @@ impl Runner<'_> {
     /// Before a call, which reads one range of the memory and writes another. While others wait, who may join before it
     /// goes on, nothing stays late.
     pub(super) fn write_back_for_call(&mut self, path: &mut Path, reads: Range, writes: Range) {
+        path.storage.release(self.columns);
         if self.waiting.is_empty() {
             self.write_back(path, reads);
             self.forget(path, writes);
@@ -202,43 +256,93 @@ impl Runner<'_> {
         }
     }
 
+    /// Makes the memories of all lanes grow to `end` at once, if they have the same size and the path can pay for it as a
+    /// whole. No budget forbids it: environments that have one are not executed in groups.
+    pub(super) fn grow(&mut self, path: &mut Path, end: u64) -> bool {
+        let size = match path.words.size {
+            Some(size) => size,
+            None => {
+                let size = |lane: usize| self.seats[lane].frames[self.depth].memory.len() as u64;
+                let first = size(path.lanes.trailing_zeros() as usize);
+                if !lanes(path.lanes).all(|lane| size(lane) == first) {
+                    return false;
+                }
+                path.words.size = Some(first);
+                first
+            }
+        };
+        if end <= size {
+            path.words.reach = path.words.reach.max(size);
+            return true;
+        }
+        let cost = memory_cost(end.div_ceil(32)) - memory_cost(size / 32);
+        if path.room < cost {
+            return false;
+        }
+        path.room -= cost;
+        path.gas += cost;
+        let size = end.next_multiple_of(32);
+        (path.words.size, path.words.late) = (Some(size), true);
+        path.words.reach = path.words.reach.max(size);
+        true
+    }
+
+    /// The size of all lanes' memories, where it is known and the same.
+    pub(super) fn memory_size(&self, path: &Path) -> Option<u64> {
+        path.words.size
+    }
+
     /// Writes what is late to the memories of the lanes, as far as a range touches it.
     pub(super) fn write_back(&mut self, path: &mut Path, range: Range) {
+        if std::mem::take(&mut path.words.late)
+            && let Some(size) = path.words.size
+        {
+            for lane in lanes(path.lanes) {
+                self.seats[lane].frames[self.depth].memory.extend(size as usize);
+            }
+        }
+        // What comes now may make some of them grow.
+        path.words.size = None;
         if path.words.dirty.is_empty() {
             return;
         }
-        let mut dirty = std::mem::take(&mut path.words.dirty);
-        dirty.retain(|&number| {
-            let Some(Some(word)) = path.words.words.get_mut(number as usize) else { return false };
-            if !word.dirty {
-                return false;
+        match range.numbers(path.words.words.len()) {
+            Some(numbers) => numbers.for_each(|number| self.write_back_word(path, number)),
+            None => {
+                let mut dirty = std::mem::take(&mut path.words.dirty);
+                for number in dirty.drain(..) {
+                    self.write_back_word(path, number as usize);
+                    if let Some(word) = path.words.words.get_mut(number as usize) {
+                        word.listed_dirty = false;
+                    }
+                }
+                path.words.dirty = dirty;
             }
-            if !range.touches(number) {
-                return true;
-            }
-            word.dirty = false;
-            let offset = number as usize * 32;
-            for lane in lanes(path.lanes) {
-                let bytes = self.columns.get(&word.value, lane);
-                self.seats[lane].frames[self.depth].memory.store(offset, &bytes);
-            }
-            false
-        });
-        path.words.dirty = dirty;
+        }
+    }
+
+    fn write_back_word(&mut self, path: &mut Path, number: usize) {
+        let Some(word) = path.words.words.get_mut(number) else { return };
+        let Some(value) = word.value.filter(|_| std::mem::take(&mut word.dirty)) else { return };
+        for lane in lanes(path.lanes) {
+            let bytes = self.columns.get(&value, lane);
+            self.seats[lane].frames[self.depth].memory.store(number * 32, &bytes);
+        }
     }
 
     /// Writes what is late, and forgets the words that a range touches: it is about to be written.
     pub(super) fn forget(&mut self, path: &mut Path, range: Range) {
         self.write_back(path, range);
-        let Self { columns, .. } = self;
-        let words = &mut path.words.words;
-        path.words.known.retain(|&number| {
-            let touched = range.touches(number);
-            if touched && let Some(word) = words.get_mut(number as usize).and_then(Option::take) {
-                columns.release(&word.value);
+        match range.numbers(path.words.words.len()) {
+            Some(numbers) => {
+                for word in path.words.words.get_mut(numbers).unwrap_or_default() {
+                    if let Some(value) = word.value.take() {
+                        self.columns.release(&value);
+                    }
+                }
             }
-            !touched
-        });
+            None => path.words.release(self.columns),
+        }
     }
 
     /// The hash of a few whole words that are known, if the path can pay for it as a whole.

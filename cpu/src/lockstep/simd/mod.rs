@@ -82,6 +82,18 @@ impl Simd {
     }
 }
 
+/// Asks for a value that is about to be read.
+#[inline(always)]
+pub(crate) fn prefetch<T>(value: &T) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: asking for memory changes nothing, and SSE is part of the architecture.
+    unsafe {
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(std::ptr::from_ref(value).cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = value;
+}
+
 /// Compiles each function for every level, and makes it a method of [`Simd`].
 macro_rules! levels {
     ($(
