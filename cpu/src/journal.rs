@@ -246,6 +246,11 @@ impl Journal {
         entry.before = entry.exists.then_some(entry.info);
     }
 
+    /// The first accounts, for whoever wants to have them at hand.
+    pub fn first_accounts(&self) -> &[AccountEntry] {
+        self.accounts.get(..4).unwrap_or(&self.accounts)
+    }
+
     /// The index of an account that was seen before.
     #[inline(always)]
     pub fn find(&self, address: &H160) -> Option<AccountIndex> {

@@ -6,7 +6,8 @@
 
 use super::path::{Columns, Path, lanes};
 use super::run::{Results, Runner, Stop, THIN};
-use super::simd::{LANES, Limb, Mask, Simd, SimdLevel};
+use super::seats::ask_for;
+use super::simd::{LANES, Limb, Mask, Simd, SimdLevel, prefetch_all};
 use super::statistics::{Leave, Statistics};
 use super::words::Hashes;
 use crate::execution::Executor;
@@ -112,6 +113,7 @@ impl Group {
         let mut opened: [Option<Opened>; LANES] = std::array::from_fn(|_| None);
         let mut first = Vec::new();
         for (lane, job) in jobs.iter().enumerate() {
+            self.ask_for(lane + 1);
             let seat = &mut self.seats[lane];
             let available = Available::of(job.environment);
             match seat.open(&mut self.programs, job.transaction, available, &mut ()) {
@@ -144,6 +146,7 @@ impl Group {
         }
         self.statistics.whole += jobs.len() as u64 - u64::from(self.helped.count_ones());
         for (lane, job) in jobs.iter().enumerate() {
+            self.ask_for(lane + 1);
             let seat = &mut self.seats[lane];
             if let Some(opened) = &opened[lane] {
                 let closed = match self.results.ended[lane].take() {
@@ -164,6 +167,14 @@ impl Group {
     #[cfg(test)]
     pub fn columns_in_use(&self) -> usize {
         self.columns.in_use()
+    }
+
+    /// Asks the memory for what the start or end of a lane reads.
+    fn ask_for(&self, lane: usize) {
+        if let Some(seat) = self.seats.get(lane) {
+            prefetch_all(seat);
+            seat.lane.journal.first_accounts().iter().for_each(prefetch_all);
+        }
     }
 
     /// Sets up an executor for each transaction.
@@ -271,6 +282,9 @@ impl Group {
     fn call(&mut self, depth: usize) {
         let Some(calling) = &mut self.levels[depth].calling else { return };
         for lane in lanes(calling.path.lanes) {
+            if let Some(next) = self.seats.get(lane + 1) {
+                ask_for(next, depth + 1, true);
+            }
             let seat = &mut self.seats[lane];
             let started =
                 if calling.creates { seat.nested_create(depth) } else { seat.nested_call(&mut self.programs, depth) };

@@ -44,6 +44,8 @@ impl Value {
 
 /// The columns that paths refer to, counted, and reused.
 pub(super) struct Columns {
+    /// Boxed, so that what was written to `next` is taken over without copying it.
+    #[expect(clippy::vec_box)]
     columns: Vec<Box<Column>>,
     references: Vec<u32>,
     vacant: Vec<u32>,

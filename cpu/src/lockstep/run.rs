@@ -247,11 +247,11 @@ impl Runner<'_> {
                 }
                 inner::SHL_SMALL => {
                     path.stack.push(Value::uniform(U256([u64::from(instruction.arg), 0, 0, 0])));
-                    self.shift(path, |stack| op::bitwise::shl(stack), Simd::shift_left);
+                    self.shift(path, op::bitwise::shl, Simd::shift_left);
                 }
                 inner::SHR_SMALL => {
                     path.stack.push(Value::uniform(U256([u64::from(instruction.arg), 0, 0, 0])));
-                    self.shift(path, |stack| op::bitwise::shr(stack), Simd::shift_right);
+                    self.shift(path, op::bitwise::shr, Simd::shift_right);
                 }
                 inner::MLOAD_SMALL => {
                     let offset = Value::uniform(U256([u64::from(instruction.arg), 0, 0, 0]));
@@ -304,17 +304,17 @@ impl Runner<'_> {
                 opcode::SGT => truth!(op::comparison::sgt, flip slt),
                 opcode::EQ => truth!(op::comparison::eq, eq),
                 opcode::ISZERO => {
-                    self.unary(path, |stack| op::comparison::iszero(stack), Simd::iszero);
+                    self.unary(path, op::comparison::iszero, Simd::iszero);
                     self.settle_top(path);
                 }
                 opcode::AND => binary!(op::bitwise::and, and),
                 opcode::OR => binary!(op::bitwise::or, or),
                 opcode::XOR => binary!(op::bitwise::xor, xor),
-                opcode::NOT => self.unary(path, |stack| op::bitwise::not(stack), Simd::not),
+                opcode::NOT => self.unary(path, op::bitwise::not, Simd::not),
                 opcode::BYTE => each!(2, op::bitwise::byte),
-                opcode::SHL => self.shift(path, |stack| op::bitwise::shl(stack), Simd::shift_left),
-                opcode::SHR => self.shift(path, |stack| op::bitwise::shr(stack), Simd::shift_right),
-                opcode::SAR => self.shift(path, |stack| op::bitwise::sar(stack), Simd::shift_right_signed),
+                opcode::SHL => self.shift(path, op::bitwise::shl, Simd::shift_left),
+                opcode::SHR => self.shift(path, op::bitwise::shr, Simd::shift_right),
+                opcode::SAR => self.shift(path, op::bitwise::sar, Simd::shift_right_signed),
                 opcode::CLZ => each!(1, op::bitwise::clz),
 
                 opcode::KECCAK256 => {
