@@ -126,6 +126,12 @@ impl Executor {
         Ok(ended)
     }
 
+    /// Gives back the buffers of all but the first frames. None of the others may be in use.
+    pub fn trim(&mut self, frames: usize) {
+        self.frames.truncate(frames);
+        self.stacks.truncate(frames);
+    }
+
     /// The frame at a depth, with buffers of an earlier call at that depth.
     fn frame(&mut self, depth: usize) -> &mut Frame {
         if self.frames.len() <= depth {

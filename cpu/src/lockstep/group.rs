@@ -206,7 +206,7 @@ impl Group {
     /// whether there is a level to run.
     fn start(&mut self, depth: usize, program: u32, mask: Mask) -> bool {
         let reason = if program == OWN { Leave::Initcode } else { Leave::Callee };
-        if program == OWN || mask.count_ones() < THIN {
+        if program == OWN || mask.count_ones() < THIN || depth >= DEEPEST {
             self.statistics.leave(reason, u64::from(mask.count_ones()));
             self.run_alone(depth, mask);
             return false;
@@ -228,6 +228,7 @@ impl Group {
                 Ok(ended) => self.results.ended[lane] = Some(ended),
                 Err(error) => self.results.failed.push((lane, error)),
             }
+            self.seats[lane].trim((depth + 1).max(DEEPEST));
         }
     }
 
@@ -343,6 +344,8 @@ impl Group {
     }
 }
 
+/// Frames that are nested deeper are executed lane by lane, so that not every lane of a group has a thousand of them at once.
+const DEEPEST: usize = 64;
 /// Initcode: a frame's own program.
 const OWN: u32 = u32::MAX;
 

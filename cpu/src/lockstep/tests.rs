@@ -275,3 +275,76 @@ fn what_is_not_alike_goes_to_the_reference() {
     // 136 alike in groups of 64, and 8.
     assert_eq!(left, [4, 3, 3, 3], "{statistics}");
 }
+
+#[test]
+fn deep_recursion() {
+    // Calls itself with all gas while its input's word is not zero, and counts the returns.
+    let mut code = vec![op::PUSH1, 0, op::DUP1, op::DUP1, op::DUP1, op::DUP1, op::ADDRESS, op::GAS, op::CALL];
+    code.extend([op::PUSH1, 0, op::SLOAD, op::ADD, op::PUSH1, 0, op::SSTORE]);
+    let batch = batch(state(&[&code]), Fork::Prague, |number| 5_000_000 + u64::from(number) * 1_000);
+    assert_eq!(success(&batch), usize::from(SENDERS));
+    let statistics = check(&batch);
+    assert!(statistics.left(Leave::Callee) > 0, "{statistics}");
+}
+
+#[test]
+fn memory_is_late_and_never_wrong() {
+    // Whole words, then their neighbours byte by byte, out of step, copied, hashed in every way, and returned.
+    let mut code = Vec::new();
+    code.extend(input(0));
+    code.extend([op::DUP1, op::PUSH1, 32, op::MSTORE, op::DUP1, op::PUSH1, 45, op::MSTORE8]);
+    code.extend([
+        op::PUSH1,
+        32,
+        op::MLOAD,
+        op::PUSH1,
+        64,
+        op::MSTORE,
+        op::PUSH1,
+        51,
+        op::MLOAD,
+        op::PUSH1,
+        96,
+        op::MSTORE,
+    ]);
+    code.extend([op::DUP1, op::PUSH1, 71, op::MSTORE, op::PUSH1, 64, op::PUSH1, 32, op::KECCAK256]);
+    code.extend([op::PUSH1, 128, op::MSTORE, op::PUSH1, 70, op::PUSH1, 33, op::PUSH1, 140, op::MCOPY]);
+    code.extend([op::PUSH1, 32, op::PUSH1, 1, op::PUSH1, 96, op::CALLDATACOPY, op::MSIZE, op::PUSH1, 224, op::MSTORE]);
+    // At a place of each lane's own, and a hash of a length of its own.
+    code.extend([op::DUP1, op::DUP1, op::MSTORE, op::DUP1, op::PUSH1, 0, op::KECCAK256, op::PUSH1, 0, op::MSTORE]);
+    code.extend([op::PUSH1, 128, op::PUSH1, 128, op::KECCAK256, op::PUSH1, 128, op::PUSH1, 128, op::KECCAK256]);
+    code.extend([op::SUB, op::PUSH1, 192, op::MSTORE, op::MSIZE, op::PUSH1, 0, op::RETURN]);
+    let batch = batch(state(&[&code]), Fork::Prague, |_| 100_000);
+    assert_eq!(success(&batch), usize::from(SENDERS));
+    assert_eq!(check(&batch).whole, u64::from(SENDERS));
+}
+
+#[test]
+fn storage_is_remembered_while_it_holds() {
+    // Reads, writes through shared and own keys, calls itself once, and reads again.
+    let mut code = vec![op::CALLDATASIZE, op::PUSH1, 0, op::JUMPI];
+    code.extend([op::PUSH1, 0, op::SLOAD, op::PUSH1, 5, op::ADD, op::PUSH1, 0, op::SSTORE, op::STOP]);
+    code[2] = code.len() as u8;
+    code.extend([op::JUMPDEST, op::PUSH1, 0, op::SLOAD, op::PUSH1, 1, op::SLOAD, op::ADD, op::PUSH1, 2, op::SSTORE]);
+    code.extend(input(0));
+    code.extend([op::DUP1, op::PUSH1, 3, op::AND, op::SSTORE, op::PUSH1, 0, op::SLOAD, op::PUSH1, 9, op::SSTORE]);
+    code.extend([op::PUSH1, 0, op::DUP1, op::DUP1, op::DUP1, op::DUP1, op::ADDRESS, op::GAS, op::CALL, op::POP]);
+    code.extend([op::PUSH1, 0, op::SLOAD, op::PUSH1, 1, op::SLOAD, op::PUSH1, 2, op::SLOAD, op::ADD, op::ADD]);
+    code.extend([
+        op::PUSH1,
+        8,
+        op::SSTORE,
+        op::PUSH1,
+        65,
+        op::SLOAD,
+        op::PUSH1,
+        1,
+        op::SLOAD,
+        op::PUSH1,
+        7,
+        op::SSTORE,
+    ]);
+    let batch = batch(state(&[&code]), Fork::Prague, |_| 400_000);
+    assert_eq!(success(&batch), usize::from(SENDERS));
+    assert_eq!(check(&batch).whole, u64::from(SENDERS));
+}
