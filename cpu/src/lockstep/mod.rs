@@ -18,7 +18,7 @@ mod words;
 pub use simd::SimdLevel;
 pub use statistics::{Leave, Statistics};
 
-use crate::backend;
+use crate::backend::{self, Sink};
 use crate::program::TableKey;
 use group::{Group, Job};
 use hashbrown::HashMap;
@@ -30,7 +30,7 @@ use simd::LANES;
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 /// Groups with fewer transactions are not worth it.
 const FEW: usize = 8;
@@ -92,28 +92,21 @@ impl Lockstep {
     /// Executes a batch as [`Backend::execute`] does, and hands each result with the index of its transaction to `sink` at
     /// once, from many threads and in no particular order: nothing is kept.
     pub fn execute_each(&self, batch: &Batch, sink: &(dyn Fn(usize, Result<Outcome, ExecutionError>) + Sync)) {
-        let Plan { groups, alone, mut statistics, nowhere } = plan(batch);
+        let Plan { groups, alone, mut statistics } = plan(batch);
         statistics.transactions = batch.transactions.len() as u64;
         self.count(&statistics);
-        for index in nowhere {
-            let number = batch.transactions.get(index).map_or(u32::MAX, |(number, _)| *number);
-            sink(index, Err(ExecutionError::NoEnvironment(number)));
+        for (index, (number, _)) in batch.transactions.iter().enumerate() {
+            if *number as usize >= batch.environments.len() {
+                sink(index, Err(ExecutionError::NoEnvironment(*number)));
+            }
         }
         let number = BATCHES.fetch_add(1, Ordering::Relaxed);
         groups.par_iter().for_each(|group| self.run_group(number, batch, group, sink));
-        for (index, result) in backend::execute_all(batch, &alone) {
-            sink(index, result);
-        }
+        backend::execute_all(batch, &alone, sink);
     }
 
     /// Executes one group; should that fail for a defect, its transactions one by one.
-    fn run_group(
-        &self,
-        number: u64,
-        batch: &Batch,
-        indices: &[usize],
-        sink: &(dyn Fn(usize, Result<Outcome, ExecutionError>) + Sync),
-    ) {
+    fn run_group(&self, number: u64, batch: &Batch, indices: &[usize], sink: &Sink<'_>) {
         let jobs: Vec<Job<'_>> = indices
             .iter()
             .filter_map(|&index| {
@@ -166,8 +159,6 @@ struct Plan<'b> {
     groups: Vec<Vec<usize>>,
     /// For the reference, by environment.
     alone: Vec<Vec<(usize, &'b Transaction)>>,
-    /// Transactions whose environment the batch does not have.
-    nowhere: Vec<usize>,
     statistics: Statistics,
 }
 
@@ -182,32 +173,29 @@ fn plan(batch: &Batch) -> Plan<'_> {
     let refused: Vec<Option<Leave>> =
         batch.environments.iter().zip(&counts).map(|(environment, &count)| refuses(environment, count)).collect();
 
-    let mut plan = Plan {
-        groups: Vec::new(),
-        alone: vec![Vec::new(); environments],
-        nowhere: Vec::new(),
-        statistics: Statistics::default(),
-    };
+    let mut plan =
+        Plan { groups: Vec::new(), alone: vec![Vec::new(); environments], statistics: Statistics::default() };
     let mut codes: HashMap<(TableKey, H256), u32> = HashMap::new();
-    let mut callees: HashMap<(u32, H160), Option<u32>> = HashMap::new();
+    // The callee before, which is often the next one too.
+    let mut last: Option<((u32, H160), Option<u32>)> = None;
     let mut places: HashMap<Alike, usize> = HashMap::new();
     let mut alike: Vec<Vec<usize>> = Vec::new();
     for (index, (number, transaction)) in batch.transactions.iter().enumerate() {
-        let Some(environment) = batch.environments.get(*number as usize) else {
-            plan.nowhere.push(index);
-            continue;
-        };
+        let Some(environment) = batch.environments.get(*number as usize) else { continue };
         if let Some(reason) = refused[*number as usize] {
             plan.leave(*number, index, transaction, reason);
             continue;
         }
-        let code = transaction.to.and_then(|to| {
-            *callees.entry((*number, to)).or_insert_with(|| {
-                let account = environment.state.account(&to).ok().flatten()?;
+        let code = transaction.to.and_then(|to| match last {
+            Some((callee, code)) if callee == (*number, to) => code,
+            _ => {
+                let account = environment.state.account(&to).ok().flatten();
+                let code_hash = account.map(|account| account.code_hash).filter(|hash| *hash != KECCAK_EMPTY);
                 let next = codes.len() as u32;
-                let key = (TableKey::of(environment), account.code_hash);
-                (account.code_hash != KECCAK_EMPTY).then(|| *codes.entry(key).or_insert(next))
-            })
+                let code = code_hash.map(|hash| *codes.entry((TableKey::of(environment), hash)).or_insert(next));
+                last = Some(((*number, to), code));
+                code
+            }
         });
         let Some(code) = code else {
             plan.leave(*number, index, transaction, Leave::NoCode);
@@ -252,13 +240,6 @@ impl Backend for Lockstep {
     }
 
     fn execute(&self, batch: &Batch) -> Vec<Result<Outcome, ExecutionError>> {
-        let results: Vec<OnceLock<Result<Outcome, ExecutionError>>> =
-            batch.transactions.iter().map(|_| OnceLock::new()).collect();
-        self.execute_each(batch, &|index, result| {
-            // Each index comes once.
-            let _ = results[index].set(result);
-        });
-        let lost = || Err(ExecutionError::Panic("a transaction was lost".to_owned()));
-        results.into_iter().map(|result| result.into_inner().unwrap_or_else(lost)).collect()
+        backend::collect(batch, |sink| self.execute_each(batch, sink))
     }
 }
