@@ -18,6 +18,7 @@ use crate::program::Rows;
 use crate::stack::{Slots, slots};
 use crate::transition::{Open, Opened};
 use isolane_spec::{Environment, ExecutionError, MemoryState, Outcome, StateView, Transaction};
+use std::hint::black_box;
 use std::sync::Arc;
 
 /// A transaction of a group.
@@ -65,6 +66,8 @@ pub(super) struct Group {
     pub statistics: Statistics,
     /// Lanes that the reference executed a frame of.
     helped: Mask,
+    /// Whether states are probably too large for the caches, so that reading them a little ahead pays.
+    pub cold: bool,
     nothing: Arc<dyn StateView>,
 }
 
@@ -87,6 +90,7 @@ impl Group {
             scratch: slots(),
             statistics: Statistics::default(),
             helped: 0,
+            cold: false,
             nothing: Arc::new(MemoryState::default()),
         }
     }
@@ -109,6 +113,13 @@ impl Group {
         self.statistics.groups += 1;
         self.statistics.grouped += jobs.len() as u64;
         self.helped = 0;
+        if self.cold {
+            for job in jobs {
+                if let Some(memory) = job.environment.state.memory() {
+                    let _ = black_box(memory.account(&job.transaction.sender));
+                }
+            }
+        }
 
         let mut opened: [Option<Opened>; LANES] = std::array::from_fn(|_| None);
         let mut first = Vec::new();
@@ -259,6 +270,7 @@ impl Group {
                 hashes: &mut self.hashes,
                 scratch: &mut self.scratch,
                 statistics: &mut self.statistics,
+                cold: self.cold,
             }
             .run(&mut path, limit);
             match stop {

@@ -35,6 +35,9 @@ use std::sync::{Mutex, PoisonError};
 /// Groups with fewer transactions are not worth it.
 const FEW: usize = 8;
 
+/// Batches with this many transactions have states that are probably too large for the caches.
+const COLD: usize = 2_048;
+
 /// Executes transactions that run the same code in groups, and the others as [`crate::Reference`] does. The results are the
 /// reference's to the last bit.
 #[derive(Debug, Default)]
@@ -118,6 +121,7 @@ impl Lockstep {
         // Taken out, so that nothing is left of a group that panics.
         let mut group = GROUP.with_borrow_mut(Option::take).unwrap_or_else(|| Group::new(self.simd()));
         group.set_level(self.simd());
+        group.cold = batch.transactions.len() >= COLD;
         let mut done = [false; LANES];
         let ran = catch_unwind(AssertUnwindSafe(|| {
             group.execute(number, &jobs, |lane, result| {

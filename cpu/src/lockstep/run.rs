@@ -89,6 +89,8 @@ pub(super) struct Runner<'a> {
     /// For operands that are the same in all lanes, or of one lane.
     pub scratch: &'a mut Slots,
     pub statistics: &'a mut Statistics,
+    /// Whether the states are probably too large for the caches.
+    pub cold: bool,
 }
 
 impl Runner<'_> {
@@ -455,6 +457,7 @@ impl Runner<'_> {
                         path.stack.push(value);
                         continue;
                     }
+                    self.warm_up(path, &key);
                     seat!(here, 1 -> true, |seat, words, gas| {
                         let (value, rest) = op::storage::sload(seat.lane, seat.frame.account, &words[0], *gas)?;
                         *gas = rest;

@@ -10,7 +10,8 @@ use crate::interpreter::Exit;
 use crate::op::{self, Trap};
 use crate::program::Block;
 use crate::stack::{LIMIT, Stack};
-use isolane_spec::{U256, word};
+use isolane_spec::{StateView as _, U256, word};
+use std::hint::black_box;
 
 /// Blocks for which a thin path may hope to meet others.
 const PATIENCE: u32 = 64;
@@ -202,6 +203,19 @@ impl Runner<'_> {
         });
         let value = self.columns.keep_uniform(self.simd, path.lanes);
         path.stack.push(value);
+    }
+
+    /// Reads a slot of each lane's state in memory, only so that the cache misses of all lanes overlap.
+    pub(super) fn warm_up(&mut self, path: &Path, key: &Value) {
+        if !self.cold || key.word().is_some() {
+            return;
+        }
+        for lane in lanes(path.lanes) {
+            let seat = &self.seats[lane];
+            if let Some(memory) = seat.lane.environment.state.memory() {
+                let _ = black_box(memory.storage(&seat.frames[self.depth].address, &self.columns.get(key, lane)));
+            }
+        }
     }
 
     /// MLOAD: the word, and the lanes that are to halt.
