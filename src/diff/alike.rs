@@ -35,7 +35,7 @@ pub fn copies(generator: &Generator, seed: u64, index: u64) -> Vec<Case> {
             transaction.gas_limit = random.between(most / 2, most.max(1));
         }
         if random.chance(200) {
-            transaction.value = transaction.value >> 1;
+            transaction.value >>= 1;
         }
         case.transactions = vec![transaction];
         cases.push(case);
