@@ -53,6 +53,8 @@ pub enum BackendKind {
     /// The reference.
     #[default]
     Cpu,
+    /// Lanes that run the same code together, on the CPU.
+    Lockstep,
     /// A device.
     Gpu,
 }
@@ -91,7 +93,7 @@ pub enum NoDevice {
 }
 
 impl BackendArgs {
-    /// The device that was chosen, opened; `None` for the reference.
+    /// The device that was chosen, opened; `None` for the CPU.
     ///
     /// # Errors
     /// When a device was asked for and none can be used.
@@ -105,7 +107,7 @@ impl BackendArgs {
     /// When a device was asked for and none can be used.
     pub fn open_timed(&self, timed: bool) -> Result<Option<Gpu>, NoDevice> {
         match self.backend {
-            BackendKind::Cpu => Ok(None),
+            BackendKind::Cpu | BackendKind::Lockstep => Ok(None),
             BackendKind::Gpu => self.device(timed).map(Some),
             BackendKind::Auto => {
                 Ok(self.device(timed).inspect_err(|reason| tracing::info!("on the CPU: {reason}")).ok())

@@ -1,5 +1,6 @@
 //! isolane executes many isolated EVM transactions at once.
 
+pub mod backend;
 pub mod bench;
 pub mod block;
 pub mod chain;

@@ -6,6 +6,7 @@ use crate::sequence::{InParallel, Sequence};
 use isolane_spec::{Backend, Batch, Environment, ExecutionError, Order, Outcome, Transaction};
 use rayon::prelude::*;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::OnceLock;
 
 /// Executes lanes one after another on each core. Environments, and the transactions of an
 /// [`Order::Independent`] environment, run in parallel on rayon's current pool; those of an [`Order::Sequential`] one
@@ -13,8 +14,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Reference;
 
-/// One result per transaction of an environment, in their order.
-type Results = Vec<(usize, Result<Outcome, ExecutionError>)>;
+/// Takes the result of a transaction, by its index in the batch. Called from many threads.
+pub(crate) type Sink<'a> = dyn Fn(usize, Result<Outcome, ExecutionError>) + Sync + 'a;
 
 impl Backend for Reference {
     fn name(&self) -> &'static str {
@@ -23,44 +24,59 @@ impl Backend for Reference {
 
     fn execute(&self, batch: &Batch) -> Vec<Result<Outcome, ExecutionError>> {
         let mut lanes: Vec<Vec<(usize, &Transaction)>> = vec![Vec::new(); batch.environments.len()];
-        let mut results: Vec<_> = batch
-            .transactions
-            .iter()
-            .map(|(environment, _)| Err(ExecutionError::NoEnvironment(*environment)))
-            .collect();
         for (index, (environment, transaction)) in batch.transactions.iter().enumerate() {
             if let Some(lanes) = lanes.get_mut(*environment as usize) {
                 lanes.push((index, transaction));
             }
         }
-        // Where environments keep all threads busy, their transactions need not.
-        let busy = lanes.iter().filter(|lanes| !lanes.is_empty()).count();
-        let parallel = if busy < rayon::current_num_threads() { InParallel::WhereItPays } else { InParallel::Never };
-        let done: Vec<Results> = batch
-            .environments
-            .par_iter()
-            .zip(&lanes)
-            .map(|(environment, lanes)| match environment.order {
-                Order::Sequential => sequential(environment, lanes, parallel),
-                Order::Independent => independent(environment, lanes),
-            })
-            .collect();
-        for (index, result) in done.into_iter().flatten() {
-            results[index] = result;
-        }
-        results
+        collect(batch, |sink| execute_all(batch, &lanes, sink))
     }
+}
+
+/// The results of a batch from what `work` hands to its sink; a transaction of which nothing comes has no environment.
+pub(crate) fn collect(batch: &Batch, work: impl FnOnce(&Sink<'_>)) -> Vec<Result<Outcome, ExecutionError>> {
+    let results: Vec<OnceLock<Result<Outcome, ExecutionError>>> =
+        batch.transactions.iter().map(|_| OnceLock::new()).collect();
+    work(&|index, result| {
+        // Each index comes once.
+        if let Some(place) = results.get(index) {
+            let _ = place.set(result);
+        }
+    });
+    let none = |environment: &u32| Err(ExecutionError::NoEnvironment(*environment));
+    results
+        .into_iter()
+        .zip(&batch.transactions)
+        .map(|(result, (environment, _))| result.into_inner().unwrap_or_else(|| none(environment)))
+        .collect()
+}
+
+/// Executes some transactions of a batch, by environment.
+pub(crate) fn execute_all(batch: &Batch, lanes: &[Vec<(usize, &Transaction)>], sink: &Sink<'_>) {
+    // Where environments keep all threads busy, their transactions need not.
+    let busy = lanes.iter().filter(|lanes| !lanes.is_empty()).count();
+    let parallel = if busy < rayon::current_num_threads() { InParallel::WhereItPays } else { InParallel::Never };
+    batch.environments.par_iter().zip(lanes).filter(|(_, lanes)| !lanes.is_empty()).for_each(|(environment, lanes)| {
+        match environment.order {
+            Order::Sequential => sequential(environment, lanes, parallel, sink),
+            Order::Independent => independent(environment, lanes, sink),
+        }
+    });
+}
+
+/// Executes one transaction from the base state.
+pub(crate) fn alone(environment: &Environment, transaction: &Transaction) -> Result<Outcome, ExecutionError> {
+    contained(|| Machine::new(environment.clone()).transact(transaction, Available::of(environment)))
 }
 
 /// Each transaction starts from the state that the one before it left. After an infrastructure error the later ones
 /// have no state to start from and end with the same error.
-fn sequential(environment: &Environment, lanes: &[(usize, &Transaction)], parallel: InParallel) -> Results {
+fn sequential(environment: &Environment, lanes: &[(usize, &Transaction)], parallel: InParallel, sink: &Sink<'_>) {
     let transactions: Vec<&Transaction> = lanes.iter().map(|(_, transaction)| *transaction).collect();
     let mut sequence = Sequence::new(&transactions, parallel);
     let mut available = Available::of(environment);
     let mut failed = None;
     with_machine(environment.clone(), |machine| {
-        let mut results = Results::with_capacity(lanes.len());
         for &(index, transaction) in lanes {
             let result = match &failed {
                 Some(error) => Err(ExecutionError::clone(error)),
@@ -73,36 +89,32 @@ fn sequential(environment: &Environment, lanes: &[(usize, &Transaction)], parall
             if let Err(error) = &result {
                 failed = Some(error.clone());
             }
-            results.push((index, result));
+            sink(index, result);
         }
         if matches!(failed, Some(ExecutionError::Panic(_))) {
             // What the panic left behind is not to be trusted.
             *machine = Machine::new(environment.clone());
         }
-        results
-    })
+    });
 }
 
 /// Each transaction starts from the base state.
-fn independent(environment: &Environment, lanes: &[(usize, &Transaction)]) -> Results {
+fn independent(environment: &Environment, lanes: &[(usize, &Transaction)], sink: &Sink<'_>) {
     let available = Available::of(environment);
-    lanes
-        .par_iter()
-        .map_init(
-            || Machine::new(environment.clone()),
-            |machine, &(index, transaction)| {
-                let result = contained(|| {
-                    machine.rewind();
-                    machine.transact(transaction, available)
-                });
-                if matches!(result, Err(ExecutionError::Panic(_))) {
-                    // What the panic left behind is not to be trusted.
-                    *machine = Machine::new(environment.clone());
-                }
-                (index, result)
-            },
-        )
-        .collect()
+    lanes.par_iter().for_each_init(
+        || Machine::new(environment.clone()),
+        |machine, &(index, transaction)| {
+            let result = contained(|| {
+                machine.rewind();
+                machine.transact(transaction, available)
+            });
+            if matches!(result, Err(ExecutionError::Panic(_))) {
+                // What the panic left behind is not to be trusted.
+                *machine = Machine::new(environment.clone());
+            }
+            sink(index, result);
+        },
+    );
 }
 
 /// Runs a lane; a panic in it (a defect of isolane, or of a state that it was given) stays in it.

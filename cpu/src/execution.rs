@@ -14,6 +14,7 @@ use crate::stack::{Slots, slots};
 use crate::state_gas::FrameStateGas;
 use crate::watch::{Creation, Hook};
 use isolane_spec::{BudgetKind, Bytes, Environment, Fork, H160, Halt, StateError, U256, word};
+use std::ops::Range;
 
 /// Frames may be nested this deep below the first one.
 const DEPTH_LIMIT: usize = 1_024;
@@ -55,42 +56,54 @@ impl Ended {
     }
 }
 
-/// Executes messages in a lane, with buffers that outlive it.
+/// Executes messages in a lane, with buffers that outlive it. Decoded code is the caller's, so that lanes can share it.
 pub(crate) struct Executor {
     pub lane: Lane,
-    pub programs: Programs,
     pub frames: Vec<Frame>,
-    stacks: Vec<Box<Slots>>,
+    pub stacks: Vec<Box<Slots>>,
     /// Return data of the first frame, or of a call that ran no frame.
     pub output: Vec<u8>,
 }
 
 impl Executor {
     pub fn new(environment: Environment) -> Self {
-        Self {
-            lane: Lane::new(environment),
-            programs: Programs::default(),
-            frames: Vec::new(),
-            stacks: Vec::new(),
-            output: Vec::new(),
-        }
+        Self { lane: Lane::new(environment), frames: Vec::new(), stacks: Vec::new(), output: Vec::new() }
     }
 
     /// Calls from outside: the first frame of a transaction, or a system call.
-    pub fn call<H: Hook>(&mut self, request: CallRequest, input: Bytes, hook: &mut H) -> Result<Ended, StateError> {
-        self.output.clear();
-        hook.call(&self.lane, &request, &input);
-        match self.start_call(0, &request, Input::Owned(input))? {
-            Some(ended) => {
-                hook.exit(&self.lane, &ended, &self.output);
-                Ok(ended)
-            }
-            None => self.run(hook),
+    pub fn call<H: Hook>(
+        &mut self,
+        programs: &mut Programs,
+        request: CallRequest,
+        input: Bytes,
+        hook: &mut H,
+    ) -> Result<Ended, StateError> {
+        match self.open_call(programs, request, input, hook)? {
+            Some(ended) => Ok(ended),
+            None => self.run(programs, 0, hook),
         }
     }
 
-    /// Creates from outside. The sender's nonce is already raised; `nonce` is the one before.
-    pub fn create<H: Hook>(
+    /// The start of [`Self::call`]. `None`: the first frame was started, and is to be run.
+    pub fn open_call<H: Hook>(
+        &mut self,
+        programs: &mut Programs,
+        request: CallRequest,
+        input: Bytes,
+        hook: &mut H,
+    ) -> Result<Option<Ended>, StateError> {
+        self.output.clear();
+        hook.call(&self.lane, &request, &input);
+        let ended = self.start_call(programs, 0, &request, Input::Owned(input))?;
+        if let Some(ended) = &ended {
+            hook.exit(&self.lane, ended, &self.output);
+        }
+        Ok(ended)
+    }
+
+    /// Starts a creation from outside. The sender's nonce is already raised; `nonce` is the one before. `None`: the first
+    /// frame was started, and is to be run.
+    pub fn open_create<H: Hook>(
         &mut self,
         creator: AccountIndex,
         nonce: u64,
@@ -98,7 +111,7 @@ impl Executor {
         init_code: Bytes,
         gas: u64,
         hook: &mut H,
-    ) -> Result<Ended, StateError> {
+    ) -> Result<Option<Ended>, StateError> {
         self.output.clear();
         let caller = self.lane.journal.account(creator).address;
         let address = create_address(&caller, nonce);
@@ -106,13 +119,17 @@ impl Executor {
             &self.lane,
             &Creation { kind: CallKind::Create, caller, address, value, gas, init_code: &init_code },
         );
-        match self.start_create(0, creator, address, value, init_code, gas)? {
-            Some(ended) => {
-                hook.exit(&self.lane, &ended, &[]);
-                Ok(ended)
-            }
-            None => self.run(hook),
+        let ended = self.start_create(0, creator, address, value, init_code, gas)?;
+        if let Some(ended) = &ended {
+            hook.exit(&self.lane, ended, &[]);
         }
+        Ok(ended)
+    }
+
+    /// Gives back the buffers of all but the first frames. None of the others may be in use.
+    pub fn trim(&mut self, frames: usize) {
+        self.frames.truncate(frames);
+        self.stacks.truncate(frames);
     }
 
     /// The frame at a depth, with buffers of an earlier call at that depth.
@@ -130,18 +147,18 @@ impl Executor {
         frame
     }
 
-    /// Runs from the first frame until it ends.
-    fn run<H: Hook>(&mut self, hook: &mut H) -> Result<Ended, StateError> {
-        let mut depth = 0;
+    /// Runs the frame at depth `first`, which is the highest, until it ends.
+    pub fn run<H: Hook>(&mut self, programs: &mut Programs, first: usize, hook: &mut H) -> Result<Ended, StateError> {
+        let mut depth = first;
         loop {
-            let ended = match self.run_frame(depth, hook) {
+            let ended = match self.run_frame(programs, depth, hook) {
                 Exit::Call => {
                     hook.nested_call(&self.lane, &self.frames[depth]);
-                    match self.nested_call(depth)? {
+                    match self.nested_call(programs, depth)? {
                         Some(ended) => {
                             hook.exit(&self.lane, &ended, &self.frames[depth].return_data);
                             if let Some(halt) = ended.ends_transaction() {
-                                return Ok(self.unwind(depth + 1, halt, hook));
+                                return Ok(self.unwind(first..depth + 1, halt, hook));
                             }
                             self.deliver(depth, ended, FrameKind::Call { offset: 0, len: 0 });
                         }
@@ -155,7 +172,7 @@ impl Executor {
                         Some(ended) => {
                             hook.exit(&self.lane, &ended, &[]);
                             if let Some(halt) = ended.ends_transaction() {
-                                return Ok(self.unwind(depth + 1, halt, hook));
+                                return Ok(self.unwind(first..depth + 1, halt, hook));
                             }
                             self.deliver(depth, ended, FrameKind::Create);
                         }
@@ -181,11 +198,11 @@ impl Executor {
                     ended
                 }
             };
-            if depth == 0 {
+            if depth == first {
                 return Ok(ended);
             }
             if let Some(halt) = ended.ends_transaction() {
-                return Ok(self.unwind(depth, halt, hook));
+                return Ok(self.unwind(first..depth, halt, hook));
             }
             depth -= 1;
             let kind = self.frames[depth + 1].kind;
@@ -193,18 +210,18 @@ impl Executor {
         }
     }
 
-    /// Ends all frames below a depth, the first one last.
-    fn unwind<H: Hook>(&mut self, depth: usize, halt: Halt, hook: &mut H) -> Ended {
+    /// Ends the frames at some depths, the first one last.
+    fn unwind<H: Hook>(&mut self, depths: Range<usize>, halt: Halt, hook: &mut H) -> Ended {
         let mut ended = Ended::halt(halt);
-        for depth in (0..depth).rev() {
+        for depth in depths.rev() {
             ended = self.end_frame(depth, &Exit::Halt(halt));
             hook.exit(&self.lane, &ended, &[]);
         }
         ended
     }
 
-    fn run_frame<H: Hook>(&mut self, depth: usize, hook: &mut H) -> Exit {
-        let Self { lane, programs, frames, stacks, .. } = self;
+    fn run_frame<H: Hook>(&mut self, programs: &mut Programs, depth: usize, hook: &mut H) -> Exit {
+        let Self { lane, frames, stacks, .. } = self;
         let (below, rest) = frames.split_at_mut(depth);
         let frame = &mut rest[0];
         if H::WATCHED && !frame.checked {
@@ -243,7 +260,7 @@ impl Executor {
     /// A call by the frame at `depth`. `None`: a frame was started. Inlined, like [`Self::end_frame`], though `run` exists
     /// once with and once without an observer.
     #[inline(always)]
-    fn nested_call(&mut self, depth: usize) -> Result<Option<Ended>, StateError> {
+    pub fn nested_call(&mut self, programs: &mut Programs, depth: usize) -> Result<Option<Ended>, StateError> {
         let lane = &self.lane;
         let request = lane.call;
         let caller = &mut self.frames[depth];
@@ -256,11 +273,17 @@ impl Executor {
             return Ok(Some(Ended::halt(halt)));
         }
         let (offset, len) = request.input;
-        self.start_call(depth + 1, &request, Input::Caller { offset, len })
+        self.start_call(programs, depth + 1, &request, Input::Caller { offset, len })
     }
 
     /// Starts a call whose frame would be at `depth`. Returns how it ended where no frame is needed.
-    fn start_call(&mut self, depth: usize, request: &CallRequest, input: Input) -> Result<Option<Ended>, StateError> {
+    fn start_call(
+        &mut self,
+        programs: &mut Programs,
+        depth: usize,
+        request: &CallRequest,
+        input: Input,
+    ) -> Result<Option<Ended>, StateError> {
         let checkpoint = self.lane.journal.checkpoint();
         if request.transfers {
             self.lane.journal.transfer(request.payer, request.target, &request.value);
@@ -284,7 +307,7 @@ impl Executor {
             }
             return Ok(Some(ended));
         }
-        let Some(program) = self.programs.of_account(&mut self.lane, request.code_account)? else {
+        let Some(program) = programs.of_account(&mut self.lane, request.code_account)? else {
             return Ok(Some(Ended::new(End::Success, request.gas)));
         };
         let (offset, len) = request.output;
@@ -299,7 +322,7 @@ impl Executor {
         frame.is_static = request.is_static;
         frame.checkpoint = checkpoint;
         frame.gas = request.gas;
-        interpreter::enter(&self.lane, &mut self.frames[depth], self.programs.get(program));
+        interpreter::enter(&self.lane, &mut self.frames[depth], programs.get(program));
         Ok(None)
     }
 
@@ -334,7 +357,7 @@ impl Executor {
     }
 
     /// A creation by the frame at `depth`. `None`: a frame was started.
-    fn nested_create(&mut self, depth: usize) -> Result<Option<Ended>, StateError> {
+    pub fn nested_create(&mut self, depth: usize) -> Result<Option<Ended>, StateError> {
         let request = self.lane.creation;
         self.frames[depth].return_data.clear();
         let account = self.frames[depth].account;
@@ -400,7 +423,7 @@ impl Executor {
 
     /// Ends the frame at `depth`: its output goes to its caller, and its changes stay or are undone.
     #[inline(always)]
-    fn end_frame(&mut self, depth: usize, exit: &Exit) -> Ended {
+    pub fn end_frame(&mut self, depth: usize, exit: &Exit) -> Ended {
         let (below, rest) = self.frames.split_at_mut(depth);
         let frame = &mut rest[0];
         let (end, output) = match *exit {
@@ -452,9 +475,18 @@ impl Executor {
 
     /// Hands the result of a call or creation to the frame at `depth`, whose return data is already set.
     fn deliver(&mut self, depth: usize, ended: Ended, kind: FrameKind) {
+        let result = self.accept(depth, &ended, kind);
+        let frame = &mut self.frames[depth];
+        self.stacks[depth][frame.stack_len] = result;
+        frame.stack_len += 1;
+    }
+
+    /// All of [`Self::deliver`] but the stack: returns what belongs there.
+    #[inline(always)]
+    pub fn accept(&mut self, depth: usize, ended: &Ended, kind: FrameKind) -> U256 {
         let frame = &mut self.frames[depth];
         frame.gas += ended.gas;
-        let result = match kind {
+        match kind {
             FrameKind::Call { offset, len } => {
                 let len = len.min(frame.return_data.len());
                 frame.memory.write(offset, &frame.return_data[..len]);
@@ -468,9 +500,7 @@ impl Executor {
                     U256::zero()
                 }
             },
-        };
-        self.stacks[depth][frame.stack_len] = result;
-        frame.stack_len += 1;
+        }
     }
 }
 

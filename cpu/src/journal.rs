@@ -19,6 +19,9 @@ pub(crate) type AccountIndex = u32;
 /// The index of a slot in its journal.
 pub(crate) type SlotIndex = u32;
 
+/// Slots that are found without hashing where they are asked for again.
+const RECENT_SLOTS: usize = 16;
+
 /// The account whose touch survives a revert (EIP-161's one exception, mainnet block 2,675,119): RIPEMD-160.
 const RIPEMD: H160 = H160([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 3]);
 
@@ -97,8 +100,12 @@ pub(crate) struct Journal {
     transaction: u32,
     accounts: Vec<AccountEntry>,
     account_table: HashTable<AccountIndex>,
+    /// The account that was asked for last: often the next one too.
+    recent: AccountIndex,
     slots: Vec<SlotEntry>,
     slot_table: HashTable<SlotIndex>,
+    /// Slots that were asked for lately, by the lowest bits of their keys.
+    recent_slots: [SlotIndex; RECENT_SLOTS],
     transient: HashMap<(AccountIndex, U256), U256>,
     undo: Vec<Undo>,
     pub logs: Vec<Log>,
@@ -109,6 +116,9 @@ pub(crate) struct Journal {
     slots_read: Vec<SlotIndex>,
     /// Of the last 256 blocks, one bit each: whose hash the transaction read. The lowest is the parent's.
     block_hashes_read: [u64; 4],
+    /// Buffers of [`Self::finish`], empty in between.
+    changed: Vec<AccountIndex>,
+    changed_slots: Vec<SlotIndex>,
     hasher: Mixer,
 }
 
@@ -119,8 +129,10 @@ impl Journal {
             transaction: 1,
             accounts: Vec::new(),
             account_table: HashTable::new(),
+            recent: 0,
             slots: Vec::new(),
             slot_table: HashTable::new(),
+            recent_slots: [0; RECENT_SLOTS],
             transient: HashMap::new(),
             undo: Vec::new(),
             logs: Vec::new(),
@@ -129,6 +141,8 @@ impl Journal {
             accounts_read: Vec::new(),
             slots_read: Vec::new(),
             block_hashes_read: [0; 4],
+            changed: Vec::new(),
+            changed_slots: Vec::new(),
             hasher: Mixer::new(),
         }
     }
@@ -232,9 +246,19 @@ impl Journal {
         entry.before = entry.exists.then_some(entry.info);
     }
 
+    /// The first accounts, for whoever wants to have them at hand.
+    pub fn first_accounts(&self) -> &[AccountEntry] {
+        self.accounts.get(..4).unwrap_or(&self.accounts)
+    }
+
     /// The index of an account that was seen before.
     #[inline(always)]
     pub fn find(&self, address: &H160) -> Option<AccountIndex> {
+        if let Some(entry) = self.accounts.get(self.recent as usize)
+            && same(&entry.address, address)
+        {
+            return Some(self.recent);
+        }
         let hash = self.hasher.address(address);
         self.account_table.find(hash, |&i| same(&self.accounts[i as usize].address, address)).copied()
     }
@@ -242,6 +266,7 @@ impl Journal {
     /// The index of an account; reads the base where it was not seen before.
     pub fn load(&mut self, address: &H160, base: &dyn StateView) -> Result<AccountIndex, StateError> {
         if let Some(account) = self.find(address) {
+            self.recent = account;
             self.fresh(account);
             return Ok(account);
         }
@@ -275,6 +300,7 @@ impl Journal {
     /// Gives an account that was seen before the marks of the current transaction.
     #[inline(always)]
     pub fn enter(&mut self, account: AccountIndex) {
+        self.recent = account;
         self.fresh(account);
     }
 
@@ -472,12 +498,16 @@ impl Journal {
     /// The index of a slot that was seen before.
     #[inline(always)]
     pub fn find_slot(&mut self, account: AccountIndex, key: &U256) -> Option<SlotIndex> {
-        let hash = self.hasher.slot(account, key);
-        let found = self.slot_table.find(hash, |&i| {
-            let slot = &self.slots[i as usize];
-            slot.key == *key && slot.account == account
-        });
-        let index = *found?;
+        let is_it = |slot: &SlotEntry| slot.key == *key && slot.account == account;
+        let recent = &mut self.recent_slots[key.0[0] as usize % RECENT_SLOTS];
+        let index = if self.slots.get(*recent as usize).is_some_and(is_it) {
+            *recent
+        } else {
+            let hash = self.hasher.slot(account, key);
+            let found = *self.slot_table.find(hash, |&i| is_it(&self.slots[i as usize]))?;
+            *recent = found;
+            found
+        };
         let incarnation = self.accounts[account as usize].incarnation;
         let slot = &mut self.slots[index as usize];
         if slot.incarnation != incarnation {
@@ -599,8 +629,7 @@ impl Journal {
 
     /// Ends the transaction: removes what was destroyed and what is touched and empty, and returns what changed.
     pub fn finish(&mut self) -> Vec<AccountDiff> {
-        let mut changed: Vec<AccountIndex> = Vec::with_capacity(8);
-        let mut slots: Vec<SlotIndex> = Vec::new();
+        let (mut changed, mut slots) = (std::mem::take(&mut self.changed), std::mem::take(&mut self.changed_slots));
         for undo in &self.undo {
             let account = match *undo {
                 Undo::Slot(slot, _) => {
@@ -639,13 +668,13 @@ impl Journal {
                     .then_with(|| a.key.cmp(&b.key))
             });
         }
-        let mut slots = slots.iter().map(place).peekable();
+        let mut each_slot = slots.iter().map(place).peekable();
         let clears_empty = self.fork >= Fork::SpuriousDragon;
         let mut diff = Vec::with_capacity(changed.len());
-        for account in changed {
+        for &account in &changed {
             let entry = &mut accounts[account as usize];
             let mut storage = Vec::new();
-            while let Some(slot) = slots.next_if(|slot| slot.account == account) {
+            while let Some(slot) = each_slot.next_if(|slot| slot.account == account) {
                 if slot.value != slot.original {
                     storage.push(SlotDiff { key: slot.key, before: slot.original, after: slot.value });
                 }
@@ -682,6 +711,9 @@ impl Journal {
                 storage,
             });
         }
+        changed.clear();
+        slots.clear();
+        (self.changed, self.changed_slots) = (changed, slots);
         diff
     }
 }

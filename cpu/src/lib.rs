@@ -1,5 +1,5 @@
 //! The reference interpreter: one lane at a time, exact and readable. It shares the tables of `isolane-spec` with the
-//! other backends and nothing else.
+//! backends of other crates and nothing else. The lockstep backend is its second driver: many lanes at a time.
 
 pub mod backend;
 mod create_address;
@@ -10,6 +10,7 @@ mod frame;
 mod interpreter;
 mod journal;
 mod lane;
+pub mod lockstep;
 pub mod machine;
 mod memory;
 mod mixer;
@@ -29,6 +30,7 @@ mod validation;
 mod watch;
 
 pub use backend::Reference;
+pub use lockstep::Lockstep;
 pub use machine::{Available, Machine};
 pub use observer::Observer;
 pub use pool::with_machine;

@@ -1,6 +1,7 @@
 //! [`Machine`]: executes the transactions of one environment.
 
 use crate::execution::Executor;
+use crate::lane::Programs;
 use crate::observer::Observer;
 use crate::overlay::Overlay;
 use crate::validation::GAS_PER_BLOB;
@@ -50,13 +51,14 @@ impl Available {
 /// environment's base state is never written.
 pub struct Machine {
     executor: Executor,
+    programs: Programs,
 }
 
 impl Machine {
     /// A machine at the environment's base state.
     #[must_use]
     pub fn new(environment: Environment) -> Self {
-        Self { executor: Executor::new(environment) }
+        Self { executor: Executor::new(environment), programs: Programs::default() }
     }
 
     /// The environment.
@@ -68,13 +70,13 @@ impl Machine {
     /// Forgets all that was written: back to the base state of a (possibly other) environment. Keeps buffers and
     /// decoded code.
     pub fn reset(&mut self, environment: Environment) {
-        self.executor.programs.trim();
+        self.programs.trim();
         self.executor.lane.reset(environment);
     }
 
     /// Forgets all that was written: back to the base state.
     pub fn rewind(&mut self) {
-        self.executor.programs.trim();
+        self.programs.trim();
         self.executor.lane.rewind();
     }
 
@@ -96,7 +98,7 @@ impl Machine {
     /// # Errors
     /// When the state cannot answer; the machine is then as before the call.
     pub fn transact(&mut self, transaction: &Transaction, available: Available) -> Result<Outcome, ExecutionError> {
-        self.executor.transact(transaction, available, &mut ())
+        self.executor.transact(&mut self.programs, transaction, available, &mut ())
     }
 
     /// Does what [`Self::transact`] does, with the same outcome, and tells an observer what happens. Slower.
@@ -109,7 +111,7 @@ impl Machine {
         available: Available,
         observer: &mut dyn Observer,
     ) -> Result<Outcome, ExecutionError> {
-        self.executor.transact(transaction, available, &mut Watcher::new(observer))
+        self.executor.transact(&mut self.programs, transaction, available, &mut Watcher::new(observer))
     }
 
     /// Calls a system contract from `0xff…fe` with 30 million gas that nobody pays for (EIP-4788), and keeps its
@@ -118,7 +120,7 @@ impl Machine {
     /// # Errors
     /// When the state cannot answer; the machine is then as before the call.
     pub fn system_call(&mut self, to: H160, input: Bytes) -> Result<Outcome, ExecutionError> {
-        self.executor.system_call(to, input, &mut ())
+        self.executor.system_call(&mut self.programs, to, input, &mut ())
     }
 
     /// Does what [`Self::system_call`] does, with the same outcome, and tells an observer what happens. Slower.
@@ -131,7 +133,7 @@ impl Machine {
         input: Bytes,
         observer: &mut dyn Observer,
     ) -> Result<Outcome, ExecutionError> {
-        self.executor.system_call(to, input, &mut Watcher::new(observer))
+        self.executor.system_call(&mut self.programs, to, input, &mut Watcher::new(observer))
     }
 
     /// What the last transaction or system call looked at, the state before it included; of one that failed for lack of
@@ -150,7 +152,7 @@ impl Machine {
     /// When the state cannot answer, the environment had the message before, or it cannot be for this environment; the
     /// machine is then as before the call.
     pub fn deliver(&mut self, delivery: &Delivery) -> Result<Outcome, ExecutionError> {
-        self.executor.deliver_message(delivery)
+        self.executor.deliver_message(&mut self.programs, delivery)
     }
 
     /// Answers a data call of another environment by a static call from the exchange, if this environment allows it.
@@ -159,7 +161,7 @@ impl Machine {
     /// # Errors
     /// When the state cannot answer.
     pub fn answer(&mut self, query: &Query) -> Result<Answer, ExecutionError> {
-        self.executor.answer(query)
+        self.executor.answer(&mut self.programs, query)
     }
 
     /// Adds to balances outside any transaction: withdrawals and rewards. An account that is empty afterwards and

@@ -78,6 +78,13 @@ impl Memory {
         Ok(rest)
     }
 
+    /// Grows to `len` bytes, which are paid for.
+    pub fn extend(&mut self, len: usize) {
+        if len > self.bytes.len() {
+            self.bytes.resize(len, 0);
+        }
+    }
+
     /// What is left of `gas` after growing up to `end`; does not grow yet.
     pub fn check(&self, end: u64, gas: u64) -> Result<u64, MemoryError> {
         if end > UNREACHABLE {

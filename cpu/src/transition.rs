@@ -4,10 +4,12 @@
 use crate::crypto;
 use crate::execution::{End, Ended, Executor};
 use crate::journal::{AccountIndex, Checkpoint};
-use crate::lane::{TransactionContext, designator};
+use crate::lane::{Programs, TransactionContext, designator};
 use crate::machine::Available;
 use crate::op::call::CallRequest;
-use crate::validation::{GAS_PER_BLOB, intrinsic_gas, maximum_cost, price, validate_form, validate_in_block};
+use crate::validation::{
+    GAS_PER_BLOB, IntrinsicGas, intrinsic_gas, maximum_cost, price, validate_form, validate_in_block,
+};
 use crate::watch::Hook;
 use alloy_rlp::Encodable;
 use isolane_spec::{
@@ -33,27 +35,57 @@ struct ExecutionGas {
     state: u64,
 }
 
+/// What the end of a transaction needs of its start.
+pub(crate) struct Opened {
+    intrinsic: IntrinsicGas,
+    sender: AccountIndex,
+    gas_price: U256,
+    tip: U256,
+    given: u64,
+}
+
+/// How a transaction starts.
+pub(crate) enum Open {
+    /// It is over: rejected, or denied.
+    Done(Box<Outcome>),
+    /// It needs no frame.
+    Ended(Opened, Ended),
+    /// Its first frame is to be run.
+    Running(Opened),
+}
+
+impl Open {
+    fn done(outcome: Outcome) -> Self {
+        Self::Done(Box::new(outcome))
+    }
+}
+
 impl Executor {
     /// Validates and executes a transaction; its effects stay in the journal.
     pub fn transact<H: Hook>(
         &mut self,
+        programs: &mut Programs,
         transaction: &Transaction,
         available: Available,
         hook: &mut H,
     ) -> Result<Outcome, ExecutionError> {
-        self.lane.journal.begin();
         hook.transaction(transaction);
-        match self.try_transact(transaction, available, hook) {
+        match self.try_transact(programs, transaction, available, hook) {
             Ok(outcome) => {
                 hook.catch_up(&self.lane);
                 hook.outcome(&outcome);
                 Ok(outcome)
             }
             Err(error) => {
-                self.lane.journal.revert(Checkpoint::default());
+                self.abandon();
                 Err(error.into())
             }
         }
+    }
+
+    /// Undoes all that a transaction did until the state could not answer.
+    pub fn abandon(&mut self) {
+        self.lane.journal.revert(Checkpoint::default());
     }
 
     /// What a transaction that spends nothing more than it must on regular gas has for state gas; 0 before Amsterdam.
@@ -67,10 +99,29 @@ impl Executor {
 
     fn try_transact<H: Hook>(
         &mut self,
+        programs: &mut Programs,
         transaction: &Transaction,
         available: Available,
         hook: &mut H,
     ) -> Result<Outcome, StateError> {
+        let (opened, ended) = match self.open(programs, transaction, available, hook)? {
+            Open::Done(outcome) => return Ok(*outcome),
+            Open::Ended(opened, ended) => (opened, ended),
+            Open::Running(opened) => (opened, self.run(programs, 0, hook)?),
+        };
+        self.close(transaction, &opened, &ended, hook)
+    }
+
+    /// The first part of a transaction: validates it, buys its gas and starts its first frame. Where that fails,
+    /// [`Self::abandon`] undoes it.
+    pub fn open<H: Hook>(
+        &mut self,
+        programs: &mut Programs,
+        transaction: &Transaction,
+        available: Available,
+        hook: &mut H,
+    ) -> Result<Open, StateError> {
+        self.lane.journal.begin();
         let schedule = self.lane.schedule;
         let environment = &self.lane.environment;
         let validity = validate_form(transaction, environment, schedule, &self.lane.state_gas).and_then(|intrinsic| {
@@ -78,25 +129,25 @@ impl Executor {
         });
         let intrinsic = match validity {
             Ok(intrinsic) => intrinsic,
-            Err(reason) => return Ok(Outcome::rejected(reason)),
+            Err(reason) => return Ok(Open::done(Outcome::rejected(reason))),
         };
         let limits = self.lane.transaction_limits();
         if transaction.gas_limit > limits.gas {
             let reason = InvalidTransaction::GasLimitAboveCap { cap: limits.gas, got: transaction.gas_limit };
-            return Ok(Outcome::rejected(reason));
+            return Ok(Open::done(Outcome::rejected(reason)));
         }
         let base_fee = environment.block.base_fee;
-        let (blob_base_fee, coinbase) = (environment.block.blob_base_fee, environment.block.coinbase);
+        let blob_base_fee = environment.block.blob_base_fee;
         self.lane.begin(limits);
         if !self.lane.environment.permissions.senders.allows(&transaction.sender) {
             // Whoever may not send must not be able to change anything, not even what they own.
             let halt = self.lane.deny(Rule::Sender, transaction.sender, 0);
             self.output.clear();
-            return Ok(self.outcome(&Ended::halt(halt), 0, 0));
+            return Ok(Open::done(self.outcome(&Ended::halt(halt), 0, 0)));
         }
         let sender = self.lane.load(&transaction.sender)?;
         if let Err(reason) = self.validate_sender(transaction, sender)? {
-            return Ok(Outcome::rejected(reason));
+            return Ok(Open::done(Outcome::rejected(reason)));
         }
 
         // Buy the gas and the blobs. Nothing overflows: it costs no more than the maximum cost.
@@ -128,14 +179,33 @@ impl Executor {
         let ended = match transaction.to {
             _ if let Some(rule) = denied => {
                 self.output.clear();
-                Ended::halt(self.lane.deny(rule, transaction.sender, 0))
+                Some(Ended::halt(self.lane.deny(rule, transaction.sender, 0)))
             }
-            None => self.create(sender, info.nonce, transaction.value, transaction.input.clone(), gas, hook)?,
-            Some(to) => self.call_from_outside(sender, to, transaction, gas, hook)?,
+            None => self.open_create(sender, info.nonce, transaction.value, transaction.input.clone(), gas, hook)?,
+            Some(to) => self.call_from_outside(programs, sender, to, transaction, gas, hook)?,
         };
+        let opened = Opened { intrinsic, sender, gas_price, tip, given };
+        Ok(match ended {
+            Some(ended) => Open::Ended(opened, ended),
+            None => Open::Running(opened),
+        })
+    }
+
+    /// The last part of a transaction, after its first frame: settles, refunds and pays.
+    pub fn close<H: Hook>(
+        &mut self,
+        transaction: &Transaction,
+        opened: &Opened,
+        ended: &Ended,
+        hook: &mut H,
+    ) -> Result<Outcome, StateError> {
+        let &Opened { ref intrinsic, sender, gas_price, tip, given } = opened;
+        let schedule = self.lane.schedule;
+        let coinbase = self.lane.environment.block.coinbase;
+        let wei = |per_gas: &U256, gas: u64| price(per_gas, gas).unwrap_or(U256::MAX);
 
         // Refund (EIP-3529), floor (EIP-7623), pay.
-        let execution = self.settle_state_gas(&ended, given)?;
+        let execution = self.settle_state_gas(ended, given)?;
         let spent = transaction.gas_limit - ended.gas - self.lane.state_gas.reservoir;
         let counter = u64::try_from(self.lane.journal.refund).unwrap_or(0);
         let refund = counter.min(spent / u64::from(schedule.refund_quotient));
@@ -152,7 +222,7 @@ impl Executor {
         journal.set_balance(coinbase, balance.overflowing_add(fee).0);
         self.lane.log_final_burns();
         hook.catch_up(&self.lane);
-        let mut outcome = self.outcome(&ended, gas_used, refund);
+        let mut outcome = self.outcome(ended, gas_used, refund);
         if self.lane.fork >= Fork::Amsterdam {
             outcome.block_gas_used = (intrinsic.regular + execution.regular).max(intrinsic.floor);
             outcome.state_gas_used = intrinsic.state + execution.state;
@@ -296,19 +366,20 @@ impl Executor {
 
     fn call_from_outside<H: Hook>(
         &mut self,
+        programs: &mut Programs,
         sender: AccountIndex,
         to: H160,
         transaction: &Transaction,
         gas: u64,
         hook: &mut H,
-    ) -> Result<Ended, StateError> {
+    ) -> Result<Option<Ended>, StateError> {
         let target = self.lane.load(&to)?;
         let mut code_account = target;
         let mut delegated = false;
         if let Some(address) = self.lane.delegation(target)? {
             if let Some(rule) = self.lane.denied_delegation(&address) {
                 self.output.clear();
-                return Ok(Ended::halt(self.lane.deny(rule, transaction.sender, 0)));
+                return Ok(Some(Ended::halt(self.lane.deny(rule, transaction.sender, 0))));
             }
             // The target of the callee's delegation is warm (EIP-7702).
             code_account = self.lane.load(&address)?;
@@ -331,11 +402,17 @@ impl Executor {
             input: (0, 0),
             output: (0, 0),
         };
-        self.call(request, transaction.input.clone(), hook)
+        self.open_call(programs, request, transaction.input.clone(), hook)
     }
 
     /// Calls a system contract (EIP-4788).
-    pub fn system_call<H: Hook>(&mut self, to: H160, input: Bytes, hook: &mut H) -> Result<Outcome, ExecutionError> {
+    pub fn system_call<H: Hook>(
+        &mut self,
+        programs: &mut Programs,
+        to: H160,
+        input: Bytes,
+        hook: &mut H,
+    ) -> Result<Outcome, ExecutionError> {
         let lane = &mut self.lane;
         lane.journal.begin();
         // The block's own: no transaction's budget.
@@ -360,7 +437,7 @@ impl Executor {
             input: (0, 0),
             output: (0, 0),
         };
-        match self.call(request, input, hook) {
+        match self.call(programs, request, input, hook) {
             Ok(ended) => {
                 let outcome = self.outcome(&ended, SYSTEM_CALL_GAS - ended.gas, 0);
                 hook.outcome(&outcome);

@@ -12,7 +12,7 @@ mod side;
 pub use side::{Parts, Sides, Totals, UNLIMITED, run_reference};
 
 use crate::load::workload::Workload;
-use isolane_cpu::Reference;
+use isolane_cpu::{Lockstep, Reference};
 use isolane_gpu::Gpu;
 use isolane_spec::{Backend, Batch};
 use serde::Serialize;
@@ -196,11 +196,17 @@ fn compare(workload: &Workload, gpu: Option<&Gpu>) -> Result<u64, Differs> {
         let batch = Batch { environments: vec![environment.clone()], transactions };
         let expected = Reference.execute(&batch);
         instructions += expected.iter().flatten().map(|outcome| outcome.steps).sum::<u64>();
-        let Some(gpu) = gpu.filter(|_| part == 0) else { continue };
-        for (index, (expected, got)) in expected.iter().zip(gpu.execute(&batch)).enumerate() {
-            if *expected != got {
-                let what = format!("expected {expected:?}, got {got:?}");
-                return Err(Differs { workload: workload.name.clone(), index, backend: gpu.name(), what });
+        if part > 0 {
+            continue;
+        }
+        let lockstep = Lockstep::new();
+        let others = [Some(&lockstep as &dyn Backend), gpu.map(|gpu| gpu as &dyn Backend)];
+        for backend in others.into_iter().flatten() {
+            for (index, (expected, got)) in expected.iter().zip(backend.execute(&batch)).enumerate() {
+                if *expected != got {
+                    let what = format!("expected {expected:?}, got {got:?}");
+                    return Err(Differs { workload: workload.name.clone(), index, backend: backend.name(), what });
+                }
             }
         }
     }
@@ -224,7 +230,7 @@ mod tests {
         let plan = Plan { workloads: vec![generated::mixed_loop(10)], sizes: vec![3, 40], rounds: 1 };
         let mut rows = Vec::new();
         run(&plan, None, |row| rows.push(row)).expect("equal work");
-        let sides = if cfg!(feature = "revm") { 2 } else { 1 };
+        let sides = if cfg!(feature = "revm") { 3 } else { 2 };
         assert_eq!(rows.len(), 2 * sides);
         for row in &rows {
             // Some thirty instructions a round.

@@ -1,12 +1,13 @@
 //! The sides that are measured, each with one pass over a batch.
 
 use crate::load::workload::Workload;
-use isolane_cpu::{Available, Machine, Reference};
+use isolane_cpu::{Available, Lockstep, Machine, Reference};
 use isolane_gpu::{Gpu, Statistics};
 use isolane_spec::{Backend, Batch, Environment, ExecutionError, Outcome, Transaction};
 use rayon::prelude::*;
 use serde::Serialize;
 use std::hint::black_box;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Gas and blob gas of a block without limit: workloads are not blocks.
@@ -167,18 +168,19 @@ pub struct Sides<'a> {
     environment: Environment,
     batch: Batch,
     gpu: Option<&'a Gpu>,
+    lockstep: Lockstep,
     #[cfg(feature = "revm")]
     peer: Option<(super::peer::PeerState, Vec<revm::context::TxEnv>)>,
 }
 
 impl<'a> Sides<'a> {
-    /// The reference first, then revm where it is built in, then the device if there is one.
+    /// The reference first, then the lockstep backend, revm where it is built in, and the device if there is one.
     #[must_use]
     pub fn new(workload: &'a Workload, gpu: Option<&'a Gpu>) -> Self {
         let environment = workload.environment();
         let transactions = workload.transactions.iter().map(|transaction| (0, transaction.clone())).collect();
         let batch = Batch { environments: vec![environment.clone()], transactions };
-        let mut names = vec!["reference"];
+        let mut names = vec!["reference", "lockstep"];
         #[cfg(feature = "revm")]
         let peer = {
             names.push("revm");
@@ -191,6 +193,7 @@ impl<'a> Sides<'a> {
             environment,
             batch,
             gpu,
+            lockstep: Lockstep::new(),
             #[cfg(feature = "revm")]
             peer,
         }
@@ -206,6 +209,7 @@ impl<'a> Sides<'a> {
     pub fn pass(&mut self, side: usize) -> Pass {
         match self.names.get(side).copied() {
             Some("gpu") => self.device(),
+            Some("lockstep") => self.lockstep(),
             #[cfg(feature = "revm")]
             Some("revm") => self.revm(),
             _ => self.reference(),
@@ -247,6 +251,24 @@ impl<'a> Sides<'a> {
             .sum();
         let (execution, cpu) = (start.elapsed(), since(cpu));
         Pass { totals, end_to_end: execution, execution, cpu, parts: None }
+    }
+
+    /// As [`Self::reference`].
+    fn lockstep(&self) -> Pass {
+        let totals = Mutex::new(Totals::default());
+        let (cpu, start) = (cpu_time(), Instant::now());
+        self.lockstep.execute_each(&self.batch, &|_, result| {
+            if let Ok(outcome) = &result {
+                *totals.lock().unwrap_or_else(PoisonError::into_inner) += Totals::of(outcome);
+            }
+            black_box(&result);
+        });
+        let (execution, cpu) = (start.elapsed(), since(cpu));
+        let start = Instant::now();
+        black_box(self.lockstep.execute(&self.batch));
+        let end_to_end = start.elapsed();
+        let totals = totals.into_inner().unwrap_or_else(PoisonError::into_inner);
+        Pass { totals, end_to_end, execution, cpu, parts: None }
     }
 
     fn device(&self) -> Pass {

@@ -61,7 +61,7 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
     let workloads = workloads(&arguments.workloads, &arguments.only)?;
     let gpu = arguments.backend.open_timed(arguments.kernels).map_err(|error| CliError::device(error.to_string()))?;
-    if gpu.is_none() && arguments.backend.backend != BackendKind::Cpu {
+    if gpu.is_none() && !matches!(arguments.backend.backend, BackendKind::Cpu | BackendKind::Lockstep) {
         eprintln!("no hardware device: the CPU alone is measured");
     }
     if let Some(gpu) = &gpu {

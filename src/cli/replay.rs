@@ -3,6 +3,7 @@
 use super::tables::{self, TableArgs};
 use super::trace::TraceArgs;
 use super::{CliError, Exit};
+use crate::backend::Chosen;
 use crate::chain::ChainSpec;
 use crate::conformance::SharedBackend;
 use crate::fetch::{FetchError, NodeArgs};
@@ -17,7 +18,6 @@ use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::{IsTerminal as _, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -99,12 +99,12 @@ pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
     let chain = arguments.chain_config.as_deref().map(read_chain).transpose()?;
     let tracing = arguments.trace.open(arguments.json, arguments.backend.backend)?;
     let backend = arguments.tables.backend(arguments.trace.backend(&arguments.backend))?;
-    let gpu = backend.open().map_err(|error| CliError::device(error.to_string()))?.map(Arc::new);
+    let chosen = Chosen::open(&backend).map_err(|error| CliError::device(error.to_string()))?;
     let options = Options {
         threads: arguments.trace.threads(arguments.threads),
         keep_receipts: arguments.out.is_some() && !arguments.tables.are_wanted(),
         chain,
-        backend: gpu.clone().map(|gpu| SharedBackend(gpu)),
+        backend: chosen.backend().map(SharedBackend),
         parallel_transactions: match arguments.parallel_transactions {
             ParallelChoice::Auto => ParallelTransactions::Auto,
             ParallelChoice::On => ParallelTransactions::On,
@@ -130,7 +130,7 @@ pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
     let skipped = writing.as_ref().map(|run| run.skipped().clone()).unwrap_or_default();
     let threads = summary.as_ref().map_or(0, |summary| summary.threads);
     let name = summary.as_ref().map_or("", |summary| summary.backend);
-    let wrote = writing.map(|run| run.finish(name, threads, gpu.as_deref().map(tables::lanes)));
+    let wrote = writing.map(|run| run.finish(name, threads, chosen.device().map(tables::lanes)));
     let mut summary = summary?;
     if let Some(wrote) = wrote.transpose()?
         && !arguments.quiet
@@ -139,11 +139,8 @@ pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
     }
     summary.total.mismatches += skipped.mismatches;
     summary.total.failed += skipped.failed;
-    if let Some(gpu) = &gpu {
-        eprintln!("{}: {}", gpu.adapter().info().name, crate::gpu::summary(&gpu.statistics()));
-        if arguments.verbose {
-            eprintln!("{}", crate::gpu::details(&gpu.statistics()));
-        }
+    if let Some(summary) = chosen.summary(arguments.verbose) {
+        eprintln!("{summary}");
     }
     traced?;
     Ok(match summary.exit_code() {

@@ -1,6 +1,7 @@
 //! `isolane run`.
 
 use super::{CliError, Exit};
+use crate::backend::Chosen;
 use crate::engine::journal::{Folder, write_whole};
 use crate::engine::{Engine, EngineError, EpochReport, Sink};
 use crate::gpu::BackendArgs;
@@ -11,7 +12,6 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::{IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Instant;
 
 const EXAMPLES: &str = "\
@@ -87,9 +87,9 @@ pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
     let plan = Plan::read(&arguments.manifest).map_err(|error| CliError::usage(error.to_string()))?;
     let epochs = arguments.epochs.or(plan.epochs);
     let mut engine = plan.engine().map_err(stopped)?;
-    let gpu = arguments.backend.open().map_err(|error| CliError::device(error.to_string()))?.map(Arc::new);
-    if let Some(gpu) = &gpu {
-        engine.set_backend(Box::new(Arc::clone(gpu)));
+    let chosen = Chosen::open(&arguments.backend).map_err(|error| CliError::device(error.to_string()))?;
+    if let Some(backend) = chosen.backend() {
+        engine.set_backend(Box::new(backend));
     }
     let mut resumed = 0;
     if let Some(out) = &arguments.out {
@@ -109,8 +109,8 @@ pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
     (summary.resumed, summary.gas) = (resumed, gas);
     (summary.wall, summary.threads) = (start.elapsed(), pool.current_num_threads());
     let exit = finish(arguments, &engine, &summary)?;
-    if let Some(gpu) = &gpu {
-        eprintln!("{}: {}", gpu.adapter().info().name, crate::gpu::summary(&gpu.statistics()));
+    if let Some(summary) = chosen.summary(false) {
+        eprintln!("{summary}");
     }
     Ok(exit)
 }

@@ -105,9 +105,9 @@ impl TableArgs {
         if !selection.needs_calls() && !selection.needs_profile() {
             return Ok(chosen);
         }
-        if chosen.backend == BackendKind::Gpu {
+        if let BackendKind::Gpu | BackendKind::Lockstep = chosen.backend {
             let problem = "traces, native_transfers, contracts and gas_by_... watch the reference, which --backend gpu \
-                           does not use: leave them out of --tables, or use --backend cpu";
+                           and --backend lockstep do not use: leave them out of --tables, or use --backend cpu";
             return Err(CliError::usage(problem));
         }
         Ok(BackendArgs { backend: BackendKind::Cpu, ..chosen })

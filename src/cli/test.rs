@@ -2,13 +2,14 @@
 
 use super::trace::TraceArgs;
 use super::{CliError, Exit};
+use crate::backend::Chosen;
 use crate::conformance::summary::{Detail, Totals};
 use crate::conformance::{self, Event, Options, Record, Selection, Verdict};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 const EXAMPLES: &str = "\
@@ -68,12 +69,12 @@ fn known_fork(name: &str) -> Result<String, String> {
 pub fn run(arguments: &TestArgs) -> Result<Exit, CliError> {
     let tracing = arguments.trace.open(arguments.json, arguments.backend.backend)?;
     let backend = arguments.trace.backend(&arguments.backend);
-    let gpu = backend.open().map_err(|error| CliError::device(error.to_string()))?.map(Arc::new);
+    let chosen = Chosen::open(&backend).map_err(|error| CliError::device(error.to_string()))?;
     let options = Options {
         selection: Selection { fork: arguments.fork.clone(), filter: arguments.filter.clone() },
         threads: arguments.trace.threads(arguments.threads),
         list: arguments.list,
-        backend: gpu.clone().map(|gpu| conformance::SharedBackend(gpu)),
+        backend: chosen.backend().map(conformance::SharedBackend),
         tracing: tracing.clone(),
     };
     let detail = match (arguments.quiet, arguments.verbose) {
@@ -90,11 +91,8 @@ pub fn run(arguments: &TestArgs) -> Result<Exit, CliError> {
     let walked = conformance::run(&arguments.paths, &options, &|event| {
         console.lock().unwrap_or_else(PoisonError::into_inner).event(event);
     });
-    if let Some(gpu) = &gpu {
-        eprintln!("{}: {}", gpu.adapter().info().name, crate::gpu::summary(&gpu.statistics()));
-        if arguments.verbose {
-            eprintln!("{}", crate::gpu::details(&gpu.statistics()));
-        }
+    if let Some(summary) = chosen.summary(arguments.verbose) {
+        eprintln!("{summary}");
     }
     let console = console.into_inner().unwrap_or_else(PoisonError::into_inner);
     console.bar.finish_and_clear();

@@ -51,10 +51,11 @@ impl TraceArgs {
     /// Opens the trace, if one is wanted. `json`: whether standard output is to be JSON Lines of the report.
     pub fn open(&self, json: bool, backend: BackendKind) -> Result<Option<Arc<Tracing>>, CliError> {
         let Some(path) = &self.trace else { return Ok(None) };
-        if backend == BackendKind::Gpu {
-            return Err(CliError::usage(
-                "--trace watches the reference, which --backend gpu does not use: use --backend cpu",
-            ));
+        if matches!(backend, BackendKind::Gpu | BackendKind::Lockstep) {
+            let name = if backend == BackendKind::Gpu { "gpu" } else { "lockstep" };
+            return Err(CliError::usage(format!(
+                "--trace watches the reference, which --backend {name} does not use: use --backend cpu",
+            )));
         }
         let out: Box<dyn Write + Send> = if self.to_stdout() {
             if json {

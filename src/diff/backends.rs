@@ -3,7 +3,7 @@
 use super::compare::Exactness;
 use super::trace::{self, Trace};
 use crate::gpu::{BackendArgs, BackendKind};
-use isolane_cpu::Reference;
+use isolane_cpu::{Lockstep, Reference};
 use isolane_spec::{Backend, Environment, ExecutionError, Transaction};
 
 /// Runs the last of these transactions step by step, after the others.
@@ -64,6 +64,7 @@ pub fn found() -> Vec<Candidate> {
     ];
     #[cfg(feature = "revm")]
     list.push(Candidate::oracle(super::oracle::Revm).traced(super::oracle::trace));
+    list.push(Candidate::exact(Lockstep::new()));
     list.extend(device(false));
     list
 }

@@ -7,7 +7,7 @@ use super::coverage::Coverage;
 use super::generate::Generator;
 use super::run::{Executed, Finding, Tally, compare, differing, differs};
 use super::trace::{self, Divergence};
-use super::{edge, load, minimise, mutate, write};
+use super::{alike, edge, load, minimise, mutate, write};
 use isolane_spec::Fork;
 use rayon::prelude::*;
 use serde_json::Value;
@@ -143,6 +143,7 @@ pub fn run(plan: &Plan, candidates: &[Candidate], progress: &dyn Fn(Progress)) -
     }
     if plan.programs > 0 {
         run.programs(plan);
+        run.groups(plan);
     }
     let mut sources = Vec::new();
     run.loaded(plan, &mut sources)?;
@@ -201,6 +202,27 @@ impl Run<'_> {
             at = next;
         }
         self.part("programs", 0, tally, start);
+    }
+
+    /// Copies of programs with other inputs, where a backend groups transactions: as many transactions as programs.
+    fn groups(&mut self, plan: &Plan) {
+        if !self.candidates.iter().any(|candidate| candidate.name() == "lockstep") {
+            return;
+        }
+        let start = Instant::now();
+        let generator = Generator::new(plan.seed, &plan.forks);
+        let mut tally = Tally::default();
+        let end = plan.first.saturating_add(plan.programs.div_ceil(alike::COPIES));
+        let mut at = plan.first;
+        while at < end {
+            self.tell("programs in groups", (at - plan.first) * alike::COPIES, plan.programs);
+            let next = end.min(at.saturating_add(CHUNK / alike::COPIES));
+            let copies = |index| alike::copies(&generator, plan.seed, index);
+            let cases: Vec<Case> = (at..next).into_par_iter().flat_map(copies).collect();
+            self.compare(&cases, &mut tally);
+            at = next;
+        }
+        self.part("programs in groups", 0, tally, start);
     }
 
     /// Runs every so-many-th case on the reference with an observer, for the coverage; its outcomes must not change.

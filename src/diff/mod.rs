@@ -1,5 +1,6 @@
 //! The differential tester: every backend against every other, on edge vectors, generated programs and fixtures.
 
+pub mod alike;
 pub mod backends;
 pub mod campaign;
 pub mod case;

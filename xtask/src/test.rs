@@ -28,6 +28,8 @@ pub struct Args {
 /// Programs and mutations that the backends are compared on.
 const PROGRAMS: &str = "100000";
 const MUTATIONS: &str = "20000";
+/// Programs for each level of the lockstep backend.
+const GROUP_PROGRAMS: &str = "16000";
 /// Programs that a software graphics device is compared on as well: it takes about a millisecond for each.
 const DEVICE_PROGRAMS: &str = "4000";
 /// Of the planted bugs, one in so many is looked for; all with `--slow`.
@@ -158,6 +160,23 @@ impl Run {
             let mut program = shell::command(&self.isolane);
             program.arg("diff").args(arguments);
             self.count(&format!("diff {}", arguments[1]), program, true)?;
+        }
+        for level in ["portable", "avx2", "avx512"] {
+            // Each level that the machine has; a higher one is the highest that it has.
+            let mut program = shell::command(&self.isolane);
+            program.env("ISOLANE_SIMD", level);
+            program.args([
+                "diff",
+                "--seed",
+                "7",
+                "--fuzz",
+                GROUP_PROGRAMS,
+                "--backends",
+                "cpu,lockstep",
+                "--watch",
+                "0",
+            ]);
+            self.count(&format!("diff of groups, {level}"), program, true)?;
         }
         if setup::has_software_driver() {
             let mut program = shell::command(&self.isolane);

@@ -5,7 +5,7 @@ use super::ledger::{Ledger, Place};
 use crate::execution::{End, Ended, Executor};
 use crate::frame::Input;
 use crate::journal::Checkpoint;
-use crate::lane::TransactionContext;
+use crate::lane::{Programs, TransactionContext};
 use crate::op::call::CallRequest;
 use isolane_spec::{
     Answer, AnswerStatus, Bytes, Delivery, EXCHANGE_ADDRESS, ExecutionError, Fork, H160, Halt, Kind, Message,
@@ -48,10 +48,10 @@ impl Executor {
     }
 
     /// Executes a delivery; its effects stay in the journal.
-    pub fn deliver_message(&mut self, delivery: &Delivery) -> Result<Outcome, ExecutionError> {
+    pub fn deliver_message(&mut self, programs: &mut Programs, delivery: &Delivery) -> Result<Outcome, ExecutionError> {
         self.lane.journal.begin();
         self.lane.origin = Some(Origin::Delivery(Box::new(delivery.clone())));
-        let result = self.try_deliver(delivery);
+        let result = self.try_deliver(programs, delivery);
         self.lane.origin = None;
         if result.is_err() {
             self.lane.journal.revert(Checkpoint::default());
@@ -59,7 +59,7 @@ impl Executor {
         result
     }
 
-    fn try_deliver(&mut self, delivery: &Delivery) -> Result<Outcome, ExecutionError> {
+    fn try_deliver(&mut self, programs: &mut Programs, delivery: &Delivery) -> Result<Outcome, ExecutionError> {
         let message = &delivery.message;
         let Some(messaging) = self.lane.environment.messaging.clone() else {
             let id = &self.lane.environment.id;
@@ -82,7 +82,7 @@ impl Executor {
         let ended = if delivery.ledger_only {
             Ended::new(End::Halt(Halt::CallRefused), 0)
         } else {
-            self.call_recipient(message, &messaging)?
+            self.call_recipient(programs, message, &messaging)?
         };
         let gas_used = if delivery.ledger_only { 0 } else { message.gas - ended.gas };
         if ended.end != End::Success {
@@ -101,7 +101,12 @@ impl Executor {
     }
 
     /// Credits what the message carries and calls its recipient.
-    fn call_recipient(&mut self, message: &Message, messaging: &Messaging) -> Result<Ended, ExecutionError> {
+    fn call_recipient(
+        &mut self,
+        programs: &mut Programs,
+        message: &Message,
+        messaging: &Messaging,
+    ) -> Result<Ended, ExecutionError> {
         let refused = Ended::new(End::Halt(Halt::CallRefused), message.gas);
         if message.to == EXCHANGE_ADDRESS {
             return Ok(refused);
@@ -137,7 +142,7 @@ impl Executor {
         request.payer = exchange;
         request.value = value;
         request.transfers = true;
-        Ok(self.call(request, message.data.clone(), &mut ())?)
+        Ok(self.call(programs, request, message.data.clone(), &mut ())?)
     }
 
     /// What the opcodes show of a call that no transaction made.
@@ -193,7 +198,7 @@ impl Executor {
     }
 
     /// Answers a data call. Nothing of it is kept.
-    pub fn answer(&mut self, query: &Query) -> Result<Answer, ExecutionError> {
+    pub fn answer(&mut self, programs: &mut Programs, query: &Query) -> Result<Answer, ExecutionError> {
         let denied = Answer { status: AnswerStatus::Denied, gas_used: 0, output: Bytes::new() };
         let Some(messaging) = &self.lane.environment.messaging else { return Ok(denied) };
         if !messaging.policy.read_by.allows(&query.source) {
@@ -201,20 +206,20 @@ impl Executor {
         }
         self.lane.journal.begin();
         self.lane.origin = Some(Origin::Query(Box::new(query.clone())));
-        let result = self.try_answer(query);
+        let result = self.try_answer(programs, query);
         self.lane.origin = None;
         self.lane.journal.revert(Checkpoint::default());
         Ok(result?)
     }
 
-    fn try_answer(&mut self, query: &Query) -> Result<Answer, StateError> {
+    fn try_answer(&mut self, programs: &mut Programs, query: &Query) -> Result<Answer, StateError> {
         self.begin_outside_call();
         if self.denied_delivery(&query.to, false)?.is_some() {
             return Ok(Answer { status: AnswerStatus::Denied, gas_used: 0, output: Bytes::new() });
         }
         let mut request = self.request_from_exchange(query.to, query.gas)?;
         request.is_static = true;
-        let ended = self.call(request, query.data.clone(), &mut ())?;
+        let ended = self.call(programs, request, query.data.clone(), &mut ())?;
         Ok(Answer {
             status: match ended.end {
                 End::Success => AnswerStatus::Success,

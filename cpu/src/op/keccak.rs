@@ -5,7 +5,23 @@ use crate::crypto;
 use crate::memory::Memory;
 use crate::stack::Stack;
 use isolane_spec::gas::GasSchedule;
-use isolane_spec::word;
+use isolane_spec::{U256, word};
+
+/// Charges for a hash; returns where in the memory its input lies.
+#[inline(always)]
+pub(crate) fn region(
+    [offset, size]: [&U256; 2],
+    memory: &mut Memory,
+    schedule: &GasSchedule,
+    gas: &mut u64,
+) -> Result<(usize, usize), Trap> {
+    let length = length(size)?;
+    let mut rest = *gas;
+    charge(&mut rest, length.div_ceil(32) * u64::from(schedule.keccak_word))?;
+    let offset = memory.require(offset, length, &mut rest)?;
+    *gas = rest;
+    Ok((offset, length as usize))
+}
 
 #[inline(always)]
 pub(crate) fn keccak256(
@@ -14,12 +30,8 @@ pub(crate) fn keccak256(
     schedule: &GasSchedule,
     gas: &mut u64,
 ) -> Result<(), Trap> {
-    let length = length(stack.peek(1))?;
-    let mut rest = *gas;
-    charge(&mut rest, length.div_ceil(32) * u64::from(schedule.keccak_word))?;
-    let offset = memory.require(stack.peek(0), length, &mut rest)?;
-    *gas = rest;
-    let hash = crypto::keccak256(memory.slice(offset, length as usize));
+    let (offset, length) = region([stack.peek(0), stack.peek(1)], memory, schedule, gas)?;
+    let hash = crypto::keccak256(memory.slice(offset, length));
     stack.drop(1);
     *stack.peek_mut(0) = word::from_hash(&hash);
     Ok(())

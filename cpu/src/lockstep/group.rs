@@ -1,0 +1,413 @@
+//! A group: lanes that run the same code, each in an executor of its own, with what they share.
+//!
+//! Lanes are executed frame by frame. A [`Level`] is one frame of them all, or of those that called the same code; where
+//! lanes go apart in it they form several paths, and where a path calls, the level above it is executed before it goes on.
+//! A lane that leaves finishes the frame that it is in on the reference, and is back when its caller goes on.
+
+use super::path::{Columns, Path, lanes};
+use super::run::{Results, Runner, Stop, THIN};
+use super::seats::ask_for;
+use super::simd::{LANES, Limb, Mask, Simd, SimdLevel, prefetch_all};
+use super::statistics::{Leave, Statistics};
+use super::words::Hashes;
+use crate::execution::Executor;
+use crate::frame::{Code, FrameKind};
+use crate::lane::Programs;
+use crate::machine::Available;
+use crate::program::Rows;
+use crate::stack::{Slots, slots};
+use crate::transition::{Open, Opened};
+use isolane_spec::{Environment, ExecutionError, MemoryState, Outcome, StateView, Transaction};
+use std::hint::black_box;
+use std::sync::Arc;
+
+/// A transaction of a group.
+#[derive(Clone, Copy)]
+pub(super) struct Job<'a> {
+    pub environment: &'a Environment,
+    /// The number of the environment in its batch.
+    pub number: u32,
+    pub transaction: &'a Transaction,
+}
+
+/// One frame of lanes that run the same code.
+struct Level {
+    program: u32,
+    gas: Box<Limb>,
+    /// Ready to run.
+    paths: Vec<Path>,
+    /// The path whose calls are being executed.
+    calling: Option<Calling>,
+}
+
+/// A path that called or created.
+struct Calling {
+    path: Path,
+    creates: bool,
+    /// Lanes whose callee got a frame.
+    framed: Mask,
+    /// Callees that were not executed yet, and the lanes that called them.
+    callees: Vec<(u32, Mask)>,
+}
+
+/// Executes groups, one after another, with buffers that outlive them.
+pub(super) struct Group {
+    simd: Simd,
+    seats: Vec<Executor>,
+    /// Of each seat: the batch and the environment that it is set up for.
+    set_up: Vec<(u64, u32)>,
+    programs: Programs,
+    rows: Box<Rows>,
+    columns: Columns,
+    levels: Vec<Level>,
+    results: Results,
+    hashes: Hashes,
+    scratch: Box<Slots>,
+    pub statistics: Statistics,
+    /// Lanes that the reference executed a frame of.
+    helped: Mask,
+    /// Whether states are probably too large for the caches, so that reading them a little ahead pays.
+    pub cold: bool,
+    nothing: Arc<dyn StateView>,
+}
+
+impl Group {
+    pub fn new(level: SimdLevel) -> Self {
+        Self {
+            simd: Simd::new(level),
+            seats: Vec::new(),
+            set_up: Vec::new(),
+            programs: Programs::default(),
+            rows: Box::new([crate::program::Row::default(); 256]),
+            columns: Columns::new(),
+            levels: Vec::new(),
+            results: Results {
+                ended: std::iter::repeat_with(|| None).take(LANES).collect(),
+                failed: Vec::new(),
+                left: 0,
+            },
+            hashes: Hashes::default(),
+            scratch: slots(),
+            statistics: Statistics::default(),
+            helped: 0,
+            cold: false,
+            nothing: Arc::new(MemoryState::default()),
+        }
+    }
+
+    pub fn set_level(&mut self, level: SimdLevel) {
+        self.simd = Simd::new(level);
+    }
+
+    /// Executes at most [`LANES`] transactions, each from its environment's base state. `sink` gets their outcomes, with their
+    /// index among the jobs, in no particular order. `batch` is another number for each batch.
+    pub fn execute(
+        &mut self,
+        batch: u64,
+        jobs: &[Job<'_>],
+        mut sink: impl FnMut(usize, Result<Outcome, ExecutionError>),
+    ) {
+        let jobs = &jobs[..jobs.len().min(LANES)];
+        self.take_seats(batch, jobs);
+        self.programs.trim();
+        self.statistics.groups += 1;
+        self.statistics.grouped += jobs.len() as u64;
+        self.helped = 0;
+        if self.cold {
+            for job in jobs {
+                if let Some(memory) = job.environment.state.memory() {
+                    let _ = black_box(memory.account(&job.transaction.sender));
+                }
+            }
+        }
+
+        let mut opened: [Option<Opened>; LANES] = std::array::from_fn(|_| None);
+        let mut first = Vec::new();
+        for (lane, job) in jobs.iter().enumerate() {
+            self.ask_for(lane + 1);
+            let seat = &mut self.seats[lane];
+            let available = Available::of(job.environment);
+            match seat.open(&mut self.programs, job.transaction, available, &mut ()) {
+                Ok(Open::Done(outcome)) => sink(lane, Ok(*outcome)),
+                Ok(Open::Ended(open, ended)) => {
+                    opened[lane] = Some(open);
+                    self.results.ended[lane] = Some(ended);
+                }
+                Ok(Open::Running(open)) => {
+                    opened[lane] = Some(open);
+                    add_callee(&mut first, seat, 0, lane);
+                }
+                Err(error) => {
+                    seat.abandon();
+                    sink(lane, Err(error.into()));
+                }
+            }
+        }
+        while let Some((program, lanes)) = first.pop() {
+            if self.start(0, program, lanes) {
+                self.drive();
+            }
+        }
+        self.hashes.release(&mut self.columns);
+        self.columns.trim();
+        for (lane, error) in self.results.failed.drain(..) {
+            opened[lane] = None;
+            self.seats[lane].abandon();
+            sink(lane, Err(error.into()));
+        }
+        self.statistics.whole += jobs.len() as u64 - u64::from(self.helped.count_ones());
+        for (lane, job) in jobs.iter().enumerate() {
+            self.ask_for(lane + 1);
+            let seat = &mut self.seats[lane];
+            if let Some(opened) = &opened[lane] {
+                let closed = match self.results.ended[lane].take() {
+                    Some(ended) => seat.close(job.transaction, opened, &ended, &mut ()).map_err(|error| {
+                        seat.abandon();
+                        error.into()
+                    }),
+                    None => Err(ExecutionError::Panic("a lane was lost".to_owned())),
+                };
+                sink(lane, closed);
+            }
+            // Nothing that is kept may keep a state alive.
+            seat.lane.environment.state = Arc::clone(&self.nothing);
+        }
+    }
+
+    /// Columns that are still referred to: none between groups.
+    #[cfg(test)]
+    pub fn columns_in_use(&self) -> usize {
+        self.columns.in_use()
+    }
+
+    /// Asks the memory for what the start or end of a lane reads.
+    fn ask_for(&self, lane: usize) {
+        if let Some(seat) = self.seats.get(lane) {
+            prefetch_all(seat);
+            seat.lane.journal.first_accounts().iter().for_each(prefetch_all);
+        }
+    }
+
+    /// Sets up an executor for each transaction.
+    fn take_seats(&mut self, batch: u64, jobs: &[Job<'_>]) {
+        for (lane, job) in jobs.iter().enumerate() {
+            let wanted = (batch, job.number);
+            match (self.seats.get_mut(lane), self.set_up.get_mut(lane)) {
+                (Some(seat), Some(set_up)) => {
+                    if *set_up == wanted {
+                        seat.lane.environment.state = Arc::clone(&job.environment.state);
+                        seat.lane.rewind();
+                    } else {
+                        seat.lane.reset(job.environment.clone());
+                        *set_up = wanted;
+                    }
+                }
+                _ => {
+                    self.seats.push(Executor::new(job.environment.clone()));
+                    self.set_up.push(wanted);
+                }
+            }
+        }
+        if let Some(seat) = self.seats.first() {
+            self.rows.clone_from(&seat.lane.rows);
+        }
+    }
+
+    /// Starts a level of lanes whose frame at `depth` is ready; or, of too few lanes, runs it on the reference. Returns
+    /// whether there is a level to run.
+    fn start(&mut self, depth: usize, program: u32, mask: Mask) -> bool {
+        let reason = if program == OWN { Leave::Initcode } else { Leave::Callee };
+        if program == OWN || mask.count_ones() < THIN || depth >= DEEPEST {
+            self.statistics.leave(reason, u64::from(mask.count_ones()));
+            self.run_alone(depth, mask);
+            return false;
+        }
+        let mut gas = Box::new([0; LANES]);
+        for lane in lanes(mask) {
+            gas[lane] = self.seats[lane].frames[depth].gas;
+        }
+        let ip = self.programs.get(program).start(&self.rows);
+        self.levels.push(Level { program, gas, paths: vec![Path::new(mask, ip)], calling: None });
+        true
+    }
+
+    /// Finishes frames on the reference.
+    fn run_alone(&mut self, depth: usize, mask: Mask) {
+        self.helped |= mask;
+        for lane in lanes(mask) {
+            match self.seats[lane].run(&mut self.programs, depth, &mut ()) {
+                Ok(ended) => self.results.ended[lane] = Some(ended),
+                Err(error) => self.results.failed.push((lane, error)),
+            }
+            self.seats[lane].trim((depth + 1).max(DEEPEST));
+        }
+    }
+
+    /// Runs the levels until the first one has ended.
+    fn drive(&mut self) {
+        while let Some(depth) = self.levels.len().checked_sub(1) {
+            let level = &mut self.levels[depth];
+            let program = self.programs.get(level.program);
+            let Some((mut path, limit)) =
+                next_path(level, |ip| program.position(ip), self.simd, &mut self.columns, &mut self.seats)
+            else {
+                self.levels.pop();
+                if let Some(caller) = depth.checked_sub(1) {
+                    self.go_on(caller);
+                }
+                continue;
+            };
+            let stop = Runner {
+                simd: self.simd,
+                seats: &mut self.seats,
+                columns: &mut self.columns,
+                program,
+                rows: &self.rows,
+                gas: &mut level.gas,
+                depth,
+                waiting: &mut level.paths,
+                results: &mut self.results,
+                hashes: &mut self.hashes,
+                scratch: &mut self.scratch,
+                statistics: &mut self.statistics,
+                cold: self.cold,
+            }
+            .run(&mut path, limit);
+            match stop {
+                Stop::Over => {}
+                Stop::Yield => level.paths.push(path),
+                Stop::Call | Stop::Create => {
+                    let creates = matches!(stop, Stop::Create);
+                    level.calling = Some(Calling { path, creates, framed: 0, callees: Vec::new() });
+                }
+            }
+            let left = std::mem::take(&mut self.results.left);
+            if left != 0 {
+                self.run_alone(depth, left);
+            }
+            if matches!(stop, Stop::Call | Stop::Create) {
+                self.call(depth);
+            }
+        }
+    }
+
+    /// Makes the calls or creations of the calling path.
+    fn call(&mut self, depth: usize) {
+        let Some(calling) = &mut self.levels[depth].calling else { return };
+        for lane in lanes(calling.path.lanes) {
+            if let Some(next) = self.seats.get(lane + 1) {
+                ask_for(next, depth + 1, true);
+            }
+            let seat = &mut self.seats[lane];
+            let started =
+                if calling.creates { seat.nested_create(depth) } else { seat.nested_call(&mut self.programs, depth) };
+            match started {
+                Ok(Some(ended)) => self.results.ended[lane] = Some(ended),
+                Ok(None) => {
+                    calling.framed |= 1 << lane;
+                    add_callee(&mut calling.callees, seat, depth + 1, lane);
+                }
+                Err(error) => self.results.failed.push((lane, error)),
+            }
+        }
+        self.go_on(depth);
+    }
+
+    /// Executes what the calling path has called and was not executed yet; after that the path can go on.
+    fn go_on(&mut self, depth: usize) {
+        loop {
+            let Some(calling) = &mut self.levels[depth].calling else { return };
+            let Some((program, lanes)) = calling.callees.pop() else { break };
+            if self.start(depth + 1, program, lanes) {
+                return;
+            }
+        }
+        self.deliver(depth);
+    }
+
+    /// Hands the results of its calls to the calling path.
+    fn deliver(&mut self, depth: usize) {
+        let level = &mut self.levels[depth];
+        let Some(Calling { mut path, creates, framed, .. }) = level.calling.take() else { return };
+        for lane in lanes(path.lanes) {
+            let Some(ended) = self.results.ended[lane].take() else {
+                // The state could not answer.
+                path.lanes &= !(1 << lane);
+                continue;
+            };
+            let seat = &mut self.seats[lane];
+            let kind = match (creates, framed >> lane & 1) {
+                (true, _) => FrameKind::Create,
+                (false, 0) => FrameKind::Call { offset: 0, len: 0 },
+                (false, _) => seat.frames[depth + 1].kind,
+            };
+            let word = seat.accept(depth, &ended, kind);
+            level.gas[lane] = seat.frames[depth].gas + path.gas;
+            self.columns.next.set(lane, &word);
+        }
+        if path.lanes == 0 {
+            path.release(&mut self.columns);
+            return;
+        }
+        let result = self.columns.keep_uniform(self.simd, path.lanes);
+        path.stack.push(result);
+        path.room = self.simd.least(&level.gas, path.lanes) - path.gas;
+        level.paths.push(path);
+    }
+}
+
+/// Frames that are nested deeper are executed lane by lane, so that not every lane of a group has a thousand of them at once.
+const DEEPEST: usize = 64;
+/// Initcode: a frame's own program.
+const OWN: u32 = u32::MAX;
+
+/// Adds a lane whose frame at `depth` was started to the lanes that run the same code.
+fn add_callee(callees: &mut Vec<(u32, Mask)>, seat: &Executor, depth: usize, lane: usize) {
+    let program = match seat.frames[depth].code {
+        Code::Cached(program) => program,
+        Code::Own(_) => OWN,
+    };
+    match callees.iter_mut().find(|(other, _)| *other == program) {
+        Some((_, mask)) => *mask |= 1 << lane,
+        None => callees.push((program, 1 << lane)),
+    }
+}
+
+/// The path that is furthest behind, joined with all that are at the same place; and where the next one waits.
+fn next_path(
+    level: &mut Level,
+    position: impl Fn(usize) -> usize,
+    simd: Simd,
+    columns: &mut Columns,
+    seats: &mut [Executor],
+) -> Option<(Path, usize)> {
+    let mut path = level.paths.pop()?;
+    if level.paths.is_empty() {
+        return Some((path, usize::MAX));
+    }
+    let mut at = position(path.ip);
+    for other in &mut level.paths {
+        let other_at = position(other.ip);
+        if other_at < at {
+            std::mem::swap(&mut path, other);
+            at = other_at;
+        }
+    }
+    let mut settled = false;
+    let mut i = 0;
+    while i < level.paths.len() {
+        if position(level.paths[i].ip) != at || !path.meets(&level.paths[i]) {
+            i += 1;
+            continue;
+        }
+        let mut other = level.paths.swap_remove(i);
+        if !settled {
+            path.settle(simd, seats, &mut level.gas);
+            settled = true;
+        }
+        other.settle(simd, seats, &mut level.gas);
+        path.join(simd, columns, other);
+    }
+    let limit = level.paths.iter().map(|other| position(other.ip)).min().unwrap_or(usize::MAX);
+    Some((path, limit))
+}

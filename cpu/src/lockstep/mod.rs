@@ -1,0 +1,249 @@
+//! [`Lockstep`]: the backend that executes lanes that run the same code together, one dispatch an instruction.
+//!
+//! A lane is an executor of the reference, with its own journal, frames and memories, and everything that touches those is
+//! the reference's own function: there is one implementation of each rule. What the lanes of a group share is the decoded
+//! code, where they are in it, and the stack, whose items are words that all lanes have in common or columns of one word a
+//! lane ([`simd`]). Where lanes go apart they go on as paths ([`path`]), and join where they meet.
+
+mod group;
+mod path;
+mod run;
+mod seats;
+mod simd;
+mod statistics;
+#[cfg(test)]
+mod tests;
+mod words;
+
+pub use simd::SimdLevel;
+pub use statistics::{Leave, Statistics};
+
+use crate::backend::{self, Sink};
+use crate::program::TableKey;
+use group::{Group, Job};
+use hashbrown::HashMap;
+use isolane_spec::{
+    Backend, Batch, Environment, ExecutionError, H160, H256, KECCAK_EMPTY, Order, Outcome, Transaction,
+};
+use rayon::prelude::*;
+use simd::LANES;
+use std::cell::RefCell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+/// Groups with fewer transactions are not worth it.
+const FEW: usize = 8;
+
+/// Batches with this many transactions have states that are probably too large for the caches.
+const COLD: usize = 2_048;
+
+/// Executes transactions that run the same code in groups, and the others as [`crate::Reference`] does. The results are the
+/// reference's to the last bit.
+#[derive(Debug, Default)]
+pub struct Lockstep {
+    level: Option<SimdLevel>,
+    statistics: Mutex<Statistics>,
+}
+
+thread_local! {
+    /// What a thread keeps for its buffers and its decoded code.
+    static GROUP: RefCell<Option<Group>> = const { RefCell::new(None) };
+}
+
+/// Tells one batch from another.
+static BATCHES: AtomicU64 = AtomicU64::new(1);
+
+/// Transactions that run the same code, and probably the same way through it.
+#[derive(PartialEq, Eq, Hash)]
+struct Alike {
+    /// The number of its opcode table and code.
+    code: u32,
+    selector: u32,
+    input_len: usize,
+}
+
+impl Lockstep {
+    /// With the best instruction set that this machine has, or the one that the environment variable `ISOLANE_SIMD` names.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// With this instruction set, or the best below it that this machine has.
+    #[must_use]
+    pub fn with_simd(level: SimdLevel) -> Self {
+        Self { level: Some(level), ..Self::default() }
+    }
+
+    /// The instruction set that it uses.
+    #[must_use]
+    pub fn simd(&self) -> SimdLevel {
+        self.level.unwrap_or_else(SimdLevel::chosen).min(SimdLevel::highest())
+    }
+
+    /// What it has executed since it was made.
+    #[must_use]
+    pub fn statistics(&self) -> Statistics {
+        *self.statistics.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn count(&self, statistics: &Statistics) {
+        self.statistics.lock().unwrap_or_else(PoisonError::into_inner).add(statistics);
+    }
+
+    /// Executes a batch as [`Backend::execute`] does, and hands each result with the index of its transaction to `sink` at
+    /// once, from many threads and in no particular order: nothing is kept.
+    pub fn execute_each(&self, batch: &Batch, sink: &(dyn Fn(usize, Result<Outcome, ExecutionError>) + Sync)) {
+        let Plan { groups, alone, mut statistics } = plan(batch);
+        statistics.transactions = batch.transactions.len() as u64;
+        self.count(&statistics);
+        for (index, (number, _)) in batch.transactions.iter().enumerate() {
+            if *number as usize >= batch.environments.len() {
+                sink(index, Err(ExecutionError::NoEnvironment(*number)));
+            }
+        }
+        let number = BATCHES.fetch_add(1, Ordering::Relaxed);
+        groups.par_iter().for_each(|group| self.run_group(number, batch, group, sink));
+        backend::execute_all(batch, &alone, sink);
+    }
+
+    /// Executes one group; should that fail for a defect, its transactions one by one.
+    fn run_group(&self, number: u64, batch: &Batch, indices: &[usize], sink: &Sink<'_>) {
+        let jobs: Vec<Job<'_>> = indices
+            .iter()
+            .filter_map(|&index| {
+                let (number, transaction) = batch.transactions.get(index)?;
+                let environment = batch.environments.get(*number as usize)?;
+                Some(Job { environment, number: *number, transaction })
+            })
+            .collect();
+        // Taken out, so that nothing is left of a group that panics.
+        let mut group = GROUP.with_borrow_mut(Option::take).unwrap_or_else(|| Group::new(self.simd()));
+        group.set_level(self.simd());
+        group.cold = batch.transactions.len() >= COLD;
+        let mut done = [false; LANES];
+        let ran = catch_unwind(AssertUnwindSafe(|| {
+            group.execute(number, &jobs, |lane, result| {
+                done[lane] = true;
+                sink(indices[lane], result);
+            });
+            group
+        }));
+        match ran {
+            Ok(mut group) => {
+                self.count(&std::mem::take(&mut group.statistics));
+                GROUP.set(Some(group));
+            }
+            Err(_) => {
+                let mut statistics = Statistics::default();
+                for (lane, (&index, job)) in indices.iter().zip(&jobs).enumerate() {
+                    if !done[lane] {
+                        statistics.leave(Leave::Failed, 1);
+                        sink(index, backend::alone(job.environment, job.transaction));
+                    }
+                }
+                self.count(&statistics);
+            }
+        }
+    }
+}
+
+/// Why the transactions of an environment are not grouped, if they are not.
+fn refuses(environment: &Environment, transactions: usize) -> Option<Leave> {
+    if environment.is_restricted() || environment.messaging.is_some() {
+        return Some(Leave::Restricted);
+    }
+    (environment.order == Order::Sequential && transactions > 1).then_some(Leave::Ordered)
+}
+
+/// Who executes what.
+struct Plan<'b> {
+    /// Transactions that run together, by index.
+    groups: Vec<Vec<usize>>,
+    /// For the reference, by environment.
+    alone: Vec<Vec<(usize, &'b Transaction)>>,
+    statistics: Statistics,
+}
+
+fn plan(batch: &Batch) -> Plan<'_> {
+    let environments = batch.environments.len();
+    let mut counts = vec![0; environments];
+    for (number, _) in &batch.transactions {
+        if let Some(count) = counts.get_mut(*number as usize) {
+            *count += 1;
+        }
+    }
+    let refused: Vec<Option<Leave>> =
+        batch.environments.iter().zip(&counts).map(|(environment, &count)| refuses(environment, count)).collect();
+
+    let mut plan =
+        Plan { groups: Vec::new(), alone: vec![Vec::new(); environments], statistics: Statistics::default() };
+    let mut codes: HashMap<(TableKey, H256), u32> = HashMap::new();
+    // The callee before, which is often the next one too.
+    let mut last: Option<((u32, H160), Option<u32>)> = None;
+    let mut places: HashMap<Alike, usize> = HashMap::new();
+    let mut alike: Vec<Vec<usize>> = Vec::new();
+    for (index, (number, transaction)) in batch.transactions.iter().enumerate() {
+        let Some(environment) = batch.environments.get(*number as usize) else { continue };
+        if let Some(reason) = refused[*number as usize] {
+            plan.leave(*number, index, transaction, reason);
+            continue;
+        }
+        let code = transaction.to.and_then(|to| match last {
+            Some((callee, code)) if callee == (*number, to) => code,
+            _ => {
+                let account = environment.state.account(&to).ok().flatten();
+                let code_hash = account.map(|account| account.code_hash).filter(|hash| *hash != KECCAK_EMPTY);
+                let next = codes.len() as u32;
+                let code = code_hash.map(|hash| *codes.entry((TableKey::of(environment), hash)).or_insert(next));
+                last = Some(((*number, to), code));
+                code
+            }
+        });
+        let Some(code) = code else {
+            plan.leave(*number, index, transaction, Leave::NoCode);
+            continue;
+        };
+        let key = Alike {
+            code,
+            selector: transaction.input.first_chunk().map_or(0, |selector| u32::from_be_bytes(*selector)),
+            input_len: transaction.input.len(),
+        };
+        let place = *places.entry(key).or_insert_with(|| {
+            alike.push(Vec::new());
+            alike.len() - 1
+        });
+        alike[place].push(index);
+    }
+    for group in alike.iter().flat_map(|indices| indices.chunks(LANES)) {
+        if group.len() >= FEW {
+            plan.groups.push(group.to_vec());
+            continue;
+        }
+        for &index in group {
+            let (number, transaction) = &batch.transactions[index];
+            plan.leave(*number, index, transaction, Leave::Few);
+        }
+    }
+    // In the order of their environment again.
+    plan.alone.iter_mut().for_each(|transactions| transactions.sort_unstable_by_key(|(index, _)| *index));
+    plan
+}
+
+impl<'b> Plan<'b> {
+    fn leave(&mut self, environment: u32, index: usize, transaction: &'b Transaction, reason: Leave) {
+        self.alone[environment as usize].push((index, transaction));
+        self.statistics.leave(reason, 1);
+    }
+}
+
+impl Backend for Lockstep {
+    fn name(&self) -> &'static str {
+        "lockstep"
+    }
+
+    fn execute(&self, batch: &Batch) -> Vec<Result<Outcome, ExecutionError>> {
+        backend::collect(batch, |sink| self.execute_each(batch, sink))
+    }
+}

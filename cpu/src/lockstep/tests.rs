@@ -1,0 +1,350 @@
+//! Groups against the reference, with every instruction set, on programs that lanes go through in their own ways.
+
+use super::*;
+use crate::Reference;
+use crate::crypto::keccak256;
+use isolane_spec::opcode::op;
+use isolane_spec::{AccountInfo, BlockContext, Bytes, Fork, MemoryState, Rules, StateError, StateView, Status, U256};
+use std::sync::Arc;
+
+const SENDERS: u8 = 150;
+
+fn address(kind: u8, number: u8) -> H160 {
+    let mut address = H160([kind; 20]);
+    address.0[19] = number;
+    address
+}
+
+/// Senders, and contracts at `c0…00`, `c0…01` and so on.
+fn state(codes: &[&[u8]]) -> MemoryState {
+    let mut state = MemoryState::default();
+    let rich = AccountInfo { balance: U256::from(10).pow(18.into()), ..AccountInfo::default() };
+    for sender in 0..SENDERS {
+        state.insert(address(0x5e, sender), rich, Bytes::new(), []);
+    }
+    for (number, code) in codes.iter().enumerate() {
+        let info = AccountInfo { nonce: 1, code_hash: keccak256(code), balance: U256::from(1_000) };
+        let slots = [(U256::zero(), U256::from(7)), (U256::one(), U256::from(9))];
+        state.insert(address(0xc0, number as u8), info, Bytes::copy_from_slice(code), slots);
+    }
+    state
+}
+
+fn environment(state: impl StateView + 'static, fork: Fork) -> Environment {
+    let block = BlockContext { gas_limit: 100_000_000, number: 500, timestamp: 7, ..BlockContext::default() };
+    let environment = Environment::new("test", Rules::new(fork, 1), block, Arc::new(state));
+    Environment { order: Order::Independent, ..environment }
+}
+
+/// One transaction a sender, the sender's number in its input.
+fn batch(state: impl StateView + 'static, fork: Fork, gas: impl Fn(u8) -> u64) -> Batch {
+    let transaction = |number: u8| {
+        let mut input = vec![0; 64];
+        input[31] = number;
+        input[62] = number.wrapping_mul(37);
+        input[63] = number % 3;
+        Transaction {
+            sender: address(0x5e, number),
+            gas_limit: gas(number),
+            to: Some(address(0xc0, 0)),
+            input: input.into(),
+            ..Transaction::default()
+        }
+    };
+    let transactions = (0..SENDERS).map(|number| (0, transaction(number))).collect();
+    Batch { environments: vec![environment(state, fork)], transactions }
+}
+
+/// The same outcomes with every instruction set; returns what was counted with the last one.
+fn check(batch: &Batch) -> Statistics {
+    let expected = Reference.execute(batch);
+    let mut statistics = Statistics::default();
+    for level in SimdLevel::ALL {
+        let lockstep = Lockstep::with_simd(level);
+        let got = lockstep.execute(batch);
+        for (index, (expected, got)) in expected.iter().zip(&got).enumerate() {
+            assert_eq!(expected, got, "{level:?}, transaction {index}");
+        }
+        statistics = lockstep.statistics();
+        assert_eq!(statistics.transactions, batch.transactions.len() as u64);
+        GROUP.with_borrow(|group| {
+            if let Some(group) = group {
+                assert_eq!(group.columns_in_use(), 0, "columns are given back");
+            }
+        });
+    }
+    statistics
+}
+
+fn success(batch: &Batch) -> usize {
+    Reference.execute(batch).iter().flatten().filter(|outcome| outcome.status == Status::Success).count()
+}
+
+/// Pushes the word of the input at `offset`.
+fn input(offset: u8) -> [u8; 3] {
+    [op::PUSH1, offset, op::CALLDATALOAD]
+}
+
+#[test]
+fn alike_from_start_to_end() {
+    let mut code = Vec::new();
+    code.extend(input(0));
+    code.extend([op::PUSH1, 3, op::ADD, op::DUP1, op::PUSH1, 0, op::MSTORE, op::PUSH1, 32, op::PUSH1, 0]);
+    code.extend([op::KECCAK256, op::SSTORE, op::PUSH1, 32, op::PUSH1, 0, op::RETURN]);
+    let batch = batch(state(&[&code]), Fork::Prague, |_| 200_000);
+    assert_eq!(success(&batch), usize::from(SENDERS));
+    let statistics = check(&batch);
+    assert_eq!((statistics.grouped, statistics.whole), (SENDERS.into(), SENDERS.into()));
+    assert!(statistics.average_lanes() > 40.0, "{statistics}");
+}
+
+/// Counts the input down, so that every lane leaves the loop in another round; adds up in memory and in a slot.
+fn countdown() -> Vec<u8> {
+    let mut code = Vec::new();
+    code.extend(input(0));
+    let top = code.len() as u8;
+    code.extend([op::JUMPDEST, op::DUP1, op::ISZERO, op::PUSH1, 0, op::JUMPI]);
+    let exit = code.len() - 2;
+    code.extend([op::DUP1, op::PUSH1, 0, op::MLOAD, op::ADD, op::PUSH1, 0, op::MSTORE]);
+    code.extend([op::PUSH1, 1, op::SWAP1, op::SUB, op::PUSH1, top, op::JUMP]);
+    code[exit] = code.len() as u8;
+    code.extend([op::JUMPDEST, op::PUSH1, 0, op::MLOAD, op::PUSH1, 5, op::SSTORE]);
+    code.extend([op::PUSH1, 32, op::PUSH1, 0, op::RETURN]);
+    code
+}
+
+#[test]
+fn paths_part_and_join() {
+    let batch = batch(state(&[&countdown()]), Fork::Prague, |_| 200_000);
+    assert_eq!(success(&batch), usize::from(SENDERS));
+    let statistics = check(&batch);
+    assert_eq!((statistics.grouped, statistics.whole), (SENDERS.into(), SENDERS.into()), "{statistics}");
+}
+
+#[test]
+fn lanes_run_out_of_gas_where_the_reference_does() {
+    let batch = batch(state(&[&countdown()]), Fork::Prague, |number| 43_000 + u64::from(number) * 97);
+    let succeeded = success(&batch);
+    assert!(succeeded > 10 && succeeded < usize::from(SENDERS) - 10, "{succeeded}");
+    let statistics = check(&batch);
+    assert!(statistics.left(Leave::Halted) > 10, "{statistics}");
+}
+
+/// A multiway jump: to a place that the input decides, one of which is none.
+#[test]
+fn computed_jumps() {
+    let mut code = Vec::new();
+    code.extend(input(0));
+    code.extend([op::PUSH1, 3, op::AND, op::PUSH1, 6, op::MUL, op::PUSH1, 14, op::ADD, op::JUMP]);
+    code.push(op::STOP);
+    assert_eq!(code.len(), 14);
+    for way in 0..3 {
+        code.extend([op::JUMPDEST, op::PUSH1, way, op::PUSH1, 35, op::JUMP]);
+    }
+    code.extend([op::STOP, op::STOP, op::STOP]);
+    assert_eq!(code.len(), 35);
+    code.extend([op::JUMPDEST, op::PUSH1, 0, op::SSTORE]);
+    let batch = batch(state(&[&code]), Fork::Prague, |_| 100_000);
+    let statistics = check(&batch);
+    assert_eq!(success(&batch), (0..SENDERS).filter(|number| number & 3 != 3).count());
+    assert!(statistics.left(Leave::Halted) > 0, "{statistics}");
+}
+
+/// Calls the contract `1 + input[32..] % 3`, of which the last has no code, and adds up what it returns.
+fn caller(call: u8) -> Vec<u8> {
+    let mut code = vec![op::PUSH1, 32, op::PUSH1, 0, op::PUSH1, 64, op::PUSH1, 0];
+    code.extend([op::PUSH1, 64, op::PUSH1, 0, op::PUSH1, 0, op::CALLDATACOPY]);
+    if matches!(call, op::CALL | op::CALLCODE) {
+        code.extend([op::PUSH1, 0]);
+    }
+    code.extend(input(32));
+    code.extend([op::PUSH1, 0xff, op::AND, op::PUSH20]);
+    code.extend(address(0xc0, 1).0);
+    code.extend([op::ADD, op::GAS, call, op::PUSH1, 0, op::MLOAD, op::ADD, op::PUSH1, 3, op::SSTORE]);
+    code.extend([op::RETURNDATASIZE, op::PUSH1, 4, op::SSTORE]);
+    code.extend([op::GAS, op::PUSH1, 0, op::MSTORE, op::PUSH1, 32, op::PUSH1, 0, op::RETURN]);
+    code
+}
+
+#[test]
+fn calls_of_the_same_code_stay_in_the_group() {
+    let reverting = [op::PUSH1, 32, op::PUSH1, 0, op::REVERT];
+    for call in [op::CALL, op::CALLCODE, op::DELEGATECALL, op::STATICCALL] {
+        let (code, countdown) = (caller(call), countdown());
+        let batch = batch(state(&[&code, &countdown, &reverting]), Fork::Prague, |_| 16_000_000);
+        assert_eq!(success(&batch), usize::from(SENDERS));
+        let statistics = check(&batch);
+        assert_eq!(statistics.grouped, u64::from(SENDERS));
+        if call != op::STATICCALL {
+            assert_eq!(statistics.whole, u64::from(SENDERS), "{statistics}");
+        }
+    }
+}
+
+#[test]
+fn creations_logs_and_selfdestructs() {
+    // Deploys a contract whose code is one byte, calls it, writes a log, and destroys itself where the input says so.
+    let mut code = vec![op::PUSH5, op::PUSH1, 1, op::PUSH1, 0, op::RETURN, op::PUSH1, 0, op::MSTORE];
+    code.extend(input(0));
+    code.extend([op::PUSH1, 5, op::PUSH1, 27]);
+    code.extend(input(32));
+    code.extend([op::CREATE2, op::DUP1, op::PUSH1, 2, op::SSTORE]);
+    code.extend([op::PUSH1, 0, op::DUP1, op::DUP1, op::DUP1, op::DUP1, op::SWAP5, op::GAS, op::CALL]);
+    code.extend(input(0));
+    code.extend([op::PUSH1, 40, op::PUSH1, 3, op::LOG2]);
+    code.extend(input(32));
+    code.extend([op::PUSH1, 0xff, op::AND, op::PUSH1, 0, op::JUMPI]);
+    let at = code.len() - 2;
+    code.push(op::STOP);
+    code[at] = code.len() as u8;
+    code.push(op::JUMPDEST);
+    code.extend(input(0));
+    code.push(op::SELFDESTRUCT);
+    for fork in [Fork::London, Fork::Prague, Fork::Amsterdam] {
+        let batch = batch(state(&[&code]), fork, |_| 4_000_000);
+        let statuses: Vec<_> = Reference.execute(&batch).into_iter().flatten().map(|outcome| outcome.status).collect();
+        assert!(success(&batch) > 0, "{fork} {statuses:?}");
+        check(&batch);
+    }
+}
+
+/// A state that cannot answer for some accounts, or has a defect.
+struct Broken {
+    state: MemoryState,
+    panics: bool,
+}
+
+impl StateView for Broken {
+    fn account(&self, address: &H160) -> Result<Option<AccountInfo>, StateError> {
+        self.state.account(address)
+    }
+    fn storage(&self, address: &H160, key: &U256) -> Result<U256, StateError> {
+        match key.low_u64() % 5 {
+            4 if self.panics => panic!("a defect"),
+            4 => Err(StateError::SlotMissing(*address, *key)),
+            _ => self.state.storage(address, key),
+        }
+    }
+    fn has_storage(&self, address: &H160) -> Result<bool, StateError> {
+        self.state.has_storage(address)
+    }
+    fn code(&self, code_hash: &H256) -> Result<Bytes, StateError> {
+        self.state.code(code_hash)
+    }
+    fn block_hash(&self, number: u64) -> Result<H256, StateError> {
+        self.state.block_hash(number)
+    }
+}
+
+#[test]
+fn a_state_that_cannot_answer_ends_only_its_lanes() {
+    let mut code = Vec::new();
+    code.extend(input(0));
+    code.extend([op::SLOAD]);
+    code.extend(input(0));
+    code.extend([op::PUSH1, 100, op::ADD, op::SSTORE]);
+    for panics in [false, true] {
+        let batch = batch(Broken { state: state(&[&code]), panics }, Fork::Prague, |_| 100_000);
+        let results = Reference.execute(&batch);
+        assert!(results.iter().any(Result::is_err) && results.iter().any(Result::is_ok));
+        let statistics = check(&batch);
+        assert_eq!(statistics.left(Leave::Failed) > 0, panics, "{statistics}");
+    }
+}
+
+#[test]
+fn what_is_not_alike_goes_to_the_reference() {
+    let mut batch = batch(state(&[&countdown()]), Fork::Prague, |_| 200_000);
+    batch.environments.push(Environment { order: Order::Sequential, ..batch.environments[0].clone() });
+    let mut restricted = batch.environments[0].clone();
+    restricted.budget.steps = 100;
+    batch.environments.push(restricted);
+    for (index, (environment, transaction)) in batch.transactions.iter_mut().enumerate() {
+        match index {
+            0..=3 => transaction.to = Some(address(0x5e, 77)),
+            4..=6 => transaction.input = Bytes::new(),
+            7..=9 => *environment = 1,
+            10..=12 => *environment = 2,
+            13 => *environment = 3,
+            14..=20 => transaction.nonce = 5,
+            _ => {}
+        }
+    }
+    let statistics = check(&batch);
+    let left = [Leave::NoCode, Leave::Few, Leave::Ordered, Leave::Restricted].map(|reason| statistics.left(reason));
+    // 136 alike in groups of 64, and 8.
+    assert_eq!(left, [4, 3, 3, 3], "{statistics}");
+}
+
+#[test]
+fn deep_recursion() {
+    // Calls itself with all gas while its input's word is not zero, and counts the returns.
+    let mut code = vec![op::PUSH1, 0, op::DUP1, op::DUP1, op::DUP1, op::DUP1, op::ADDRESS, op::GAS, op::CALL];
+    code.extend([op::PUSH1, 0, op::SLOAD, op::ADD, op::PUSH1, 0, op::SSTORE]);
+    let batch = batch(state(&[&code]), Fork::Prague, |number| 5_000_000 + u64::from(number) * 1_000);
+    assert_eq!(success(&batch), usize::from(SENDERS));
+    let statistics = check(&batch);
+    assert!(statistics.left(Leave::Callee) > 0, "{statistics}");
+}
+
+#[test]
+fn memory_is_late_and_never_wrong() {
+    // Whole words, then their neighbours byte by byte, out of step, copied, hashed in every way, and returned.
+    let mut code = Vec::new();
+    code.extend(input(0));
+    code.extend([op::DUP1, op::PUSH1, 32, op::MSTORE, op::DUP1, op::PUSH1, 45, op::MSTORE8]);
+    code.extend([
+        op::PUSH1,
+        32,
+        op::MLOAD,
+        op::PUSH1,
+        64,
+        op::MSTORE,
+        op::PUSH1,
+        51,
+        op::MLOAD,
+        op::PUSH1,
+        96,
+        op::MSTORE,
+    ]);
+    code.extend([op::DUP1, op::PUSH1, 71, op::MSTORE, op::PUSH1, 64, op::PUSH1, 32, op::KECCAK256]);
+    code.extend([op::PUSH1, 128, op::MSTORE, op::PUSH1, 70, op::PUSH1, 33, op::PUSH1, 140, op::MCOPY]);
+    code.extend([op::PUSH1, 32, op::PUSH1, 1, op::PUSH1, 96, op::CALLDATACOPY, op::MSIZE, op::PUSH1, 224, op::MSTORE]);
+    // At a place of each lane's own, and a hash of a length of its own.
+    code.extend([op::DUP1, op::DUP1, op::MSTORE, op::DUP1, op::PUSH1, 0, op::KECCAK256, op::PUSH1, 0, op::MSTORE]);
+    code.extend([op::PUSH1, 128, op::PUSH1, 128, op::KECCAK256, op::PUSH1, 128, op::PUSH1, 128, op::KECCAK256]);
+    code.extend([op::SUB, op::PUSH1, 192, op::MSTORE, op::MSIZE, op::PUSH1, 0, op::RETURN]);
+    let batch = batch(state(&[&code]), Fork::Prague, |_| 100_000);
+    assert_eq!(success(&batch), usize::from(SENDERS));
+    assert_eq!(check(&batch).whole, u64::from(SENDERS));
+}
+
+#[test]
+fn storage_is_remembered_while_it_holds() {
+    // Reads, writes through shared and own keys, calls itself once, and reads again.
+    let mut code = vec![op::CALLDATASIZE, op::PUSH1, 0, op::JUMPI];
+    code.extend([op::PUSH1, 0, op::SLOAD, op::PUSH1, 5, op::ADD, op::PUSH1, 0, op::SSTORE, op::STOP]);
+    code[2] = code.len() as u8;
+    code.extend([op::JUMPDEST, op::PUSH1, 0, op::SLOAD, op::PUSH1, 1, op::SLOAD, op::ADD, op::PUSH1, 2, op::SSTORE]);
+    code.extend(input(0));
+    code.extend([op::DUP1, op::PUSH1, 3, op::AND, op::SSTORE, op::PUSH1, 0, op::SLOAD, op::PUSH1, 9, op::SSTORE]);
+    code.extend([op::PUSH1, 0, op::DUP1, op::DUP1, op::DUP1, op::DUP1, op::ADDRESS, op::GAS, op::CALL, op::POP]);
+    code.extend([op::PUSH1, 0, op::SLOAD, op::PUSH1, 1, op::SLOAD, op::PUSH1, 2, op::SLOAD, op::ADD, op::ADD]);
+    code.extend([
+        op::PUSH1,
+        8,
+        op::SSTORE,
+        op::PUSH1,
+        65,
+        op::SLOAD,
+        op::PUSH1,
+        1,
+        op::SLOAD,
+        op::PUSH1,
+        7,
+        op::SSTORE,
+    ]);
+    let batch = batch(state(&[&code]), Fork::Prague, |_| 400_000);
+    assert_eq!(success(&batch), usize::from(SENDERS));
+    assert_eq!(check(&batch).whole, u64::from(SENDERS));
+}
