@@ -35,20 +35,20 @@ impl Backend for Reference {
 
 /// The results of a batch from what `work` hands to its sink; a transaction of which nothing comes has no environment.
 pub(crate) fn collect(batch: &Batch, work: impl FnOnce(&Sink<'_>)) -> Vec<Result<Outcome, ExecutionError>> {
-    let results: Vec<OnceLock<Result<Outcome, ExecutionError>>> =
+    let done: Vec<OnceLock<Result<Outcome, ExecutionError>>> =
         batch.transactions.iter().map(|_| OnceLock::new()).collect();
     work(&|index, result| {
         // Each index comes once.
-        if let Some(place) = results.get(index) {
+        if let Some(place) = done.get(index) {
             let _ = place.set(result);
         }
     });
-    let none = |environment: &u32| Err(ExecutionError::NoEnvironment(*environment));
+    let none = |(environment, _): &(u32, Transaction)| Err(ExecutionError::NoEnvironment(*environment));
+    let mut results: Vec<Result<Outcome, ExecutionError>> = batch.transactions.iter().map(none).collect();
+    for (index, result) in done.into_iter().enumerate().filter_map(|(index, it)| Some((index, it.into_inner()?))) {
+        results[index] = result;
+    }
     results
-        .into_iter()
-        .zip(&batch.transactions)
-        .map(|(result, (environment, _))| result.into_inner().unwrap_or_else(|| none(environment)))
-        .collect()
 }
 
 /// Executes some transactions of a batch, by environment.

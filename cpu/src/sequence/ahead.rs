@@ -109,14 +109,17 @@ impl Front {
     }
 
     /// Takes a transaction whose turn has come: what it came to, if it was executed ahead. Waits for a thread that is
-    /// about to execute it.
-    pub fn take(&self, index: usize) -> Option<Box<Ahead>> {
+    /// about to execute it, if it `may_wait`.
+    pub fn take(&self, index: usize, may_wait: bool) -> Option<Box<Ahead>> {
         let slot = self.slots.get(index)?;
         if slot.state.compare_exchange(FREE, IN_TURN, Ordering::AcqRel, Ordering::Acquire).is_ok() {
             return None;
         }
         let mut rounds = 0u32;
         while slot.state.load(Ordering::Acquire) == RUNNING {
+            if !may_wait {
+                return None;
+            }
             rounds += 1;
             if rounds.is_multiple_of(64) {
                 std::thread::yield_now();
@@ -139,7 +142,7 @@ impl Front {
     pub fn commit(self: &Arc<Self>, count: usize) {
         self.committed.store(count, Ordering::Release);
         let active = self.active.load(Ordering::Acquire);
-        if active < self.most_active && self.find().is_some() {
+        if active < self.most_active && !self.stop.load(Ordering::Relaxed) && self.find().is_some() {
             self.active.fetch_add(1, Ordering::AcqRel);
             let front = Arc::clone(self);
             rayon::spawn(move || front.work());
@@ -216,7 +219,7 @@ impl Front {
         slot.state.store(DONE, Ordering::Release);
     }
 
-    /// The sequence is over.
+    /// Nothing more is executed ahead: the sequence is over, or it does not pay.
     pub fn stop(&self) {
         self.stop.store(true, Ordering::Relaxed);
     }

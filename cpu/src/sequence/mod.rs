@@ -5,7 +5,7 @@
 //! it has in order ([`isolane_spec::Reads`]) and is kept; any other is executed again, in order. So the results do not depend on threads or
 //! time. A transaction whose sender has an earlier one that is not done is not taken ahead, nor one whose callee has led to
 //! conflicts: those are left to the thread that takes them in order, which waits for others only where they are about
-//! to execute the transaction whose turn it is. The fees of a beneficiary that a transaction does not look at are added
+//! to execute the transaction whose turn it is, and only as long as most of what was executed ahead held. The fees of a beneficiary that a transaction does not look at are added
 //! to what it has by then: or else every transaction would depend on the one before it.
 
 mod ahead;
@@ -32,6 +32,12 @@ pub enum InParallel {
 const WORTHWHILE_CALLS: usize = 4;
 /// Nor are calls and creations that use less gas than this, in all: some 2 ms.
 const WORTHWHILE_GAS: u64 = 1_000_000;
+
+/// If more than one in so many went stale, nobody waits for one that is under way.
+const WAIT_LIMIT: u64 = 4;
+/// If more than one in so many went stale, no more are executed ahead; judged after [`ENOUGH`] of them.
+const STOP_LIMIT: u64 = 2;
+const ENOUGH: u64 = 8;
 
 /// How much of a sequence was executed ahead. It depends on the threads' timing; outcomes do not.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -139,7 +145,8 @@ impl<'t> Sequence<'t> {
     ) -> Option<Outcome> {
         let (front, first) = self.front.as_ref()?;
         let place = index.checked_sub(*first)?;
-        let Ahead { mut outcome, reads, fee, version } = *front.take(place)?;
+        let may_wait = self.parallel == InParallel::Always || self.stats.stale * WAIT_LIMIT <= self.stats.ahead;
+        let Ahead { mut outcome, reads, fee, version } = *front.take(place, may_wait)?;
         self.stats.ahead += 1;
         let coinbase = machine.environment().block.coinbase;
         // What the block has left decides at most that it is rejected; then the order of the checks decides why.
@@ -148,6 +155,10 @@ impl<'t> Sequence<'t> {
         if !fits || !front.overlay.holds(&reads, version, fee.map(|_| coinbase)) {
             front.conflict(place);
             self.stats.stale += 1;
+            let too_stale = self.stats.ahead >= ENOUGH && self.stats.stale * STOP_LIMIT > self.stats.ahead;
+            if too_stale && self.parallel != InParallel::Always {
+                front.stop();
+            }
             return None;
         }
         if let Some(fee) = fee {
