@@ -55,11 +55,6 @@ impl Overlay {
         self.read().version
     }
 
-    /// An account as it stands now.
-    pub fn account_now(&self, address: &H160) -> Result<Option<AccountInfo>, StateError> {
-        StateView::account(self, address)
-    }
-
     /// Writes what a transaction changed.
     pub fn apply(&self, diff: &[AccountDiff]) {
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);

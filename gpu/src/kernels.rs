@@ -87,6 +87,8 @@ pub(crate) struct Kernels {
     /// Whether each kernel is submitted alone and timed.
     timed: bool,
     pub times: Times,
+    /// The largest buffer that the device binds, in bytes.
+    binding_limit: u64,
 }
 
 fn buffer(device: &Device, slot: Slot, size: u64) -> wgpu::Buffer {
@@ -156,6 +158,8 @@ impl Kernels {
         let readback = device.empty("readback", FIRST_BYTES, BufferUsages::MAP_READ | BufferUsages::COPY_DST);
         device.close(scopes)?;
         let times = Times::default();
+        let limits = device.device.limits();
+        let binding_limit = limits.max_storage_buffer_binding_size.min(limits.max_buffer_size) & !255;
         Ok(Self {
             device,
             pipelines,
@@ -168,6 +172,7 @@ impl Kernels {
             deadline,
             timed,
             times,
+            binding_limit,
         })
     }
 
@@ -197,8 +202,7 @@ impl Kernels {
 
     /// The largest buffer that the device binds, in bytes.
     pub fn binding_limit(&self) -> u64 {
-        let limits = self.device.device.limits();
-        limits.max_storage_buffer_binding_size.min(limits.max_buffer_size) & !255
+        self.binding_limit
     }
 
     /// Makes sure that a buffer has so many bytes. Returns whether it is a new one, whose words are zero.

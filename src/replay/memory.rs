@@ -1,15 +1,7 @@
 //! A limit on the memory that the packs at work take together.
 
-use std::sync::{Condvar, Mutex, PoisonError};
-
-/// The resident memory of this process, in bytes; only where `/proc` tells.
-#[must_use]
-pub fn resident_memory() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kib * 1024)
-}
+use crate::report::resident_memory;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 /// Lets packs in as long as there is room; one is always let in, or else nothing would ever end.
 #[derive(Debug, Default)]
@@ -35,9 +27,8 @@ impl MemoryGate {
         Self { threshold: limit.map(|limit| limit / 4 * 3), ..Self::default() }
     }
 
-    /// Whether [`Self::enter`] would not wait.
-    pub fn has_room(&self) -> bool {
-        self.is_open(*self.inside.lock().unwrap_or_else(PoisonError::into_inner))
+    fn lock(&self) -> MutexGuard<'_, Inside> {
+        self.inside.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn is_open(&self, inside: Inside) -> bool {
@@ -45,9 +36,14 @@ impl MemoryGate {
         inside.now == 0 || !self.threshold.is_some_and(full)
     }
 
-    /// Waits until there is room.
-    pub fn enter(&self) -> Entered<'_> {
-        let mut inside = self.inside.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Waits until there is room. `waits` is called before it begins to wait, if it has to.
+    pub fn enter(&self, waits: impl FnOnce()) -> Entered<'_> {
+        let mut inside = self.lock();
+        if !self.is_open(*inside) {
+            drop(inside);
+            waits();
+            inside = self.lock();
+        }
         while !self.is_open(*inside) {
             inside = self.left.wait(inside).unwrap_or_else(PoisonError::into_inner);
         }
@@ -58,13 +54,13 @@ impl MemoryGate {
 
     /// The most packs that were inside at once.
     pub fn most(&self) -> usize {
-        self.inside.lock().unwrap_or_else(PoisonError::into_inner).most
+        self.lock().most
     }
 }
 
 impl Drop for Entered<'_> {
     fn drop(&mut self) {
-        self.0.inside.lock().unwrap_or_else(PoisonError::into_inner).now -= 1;
+        self.0.lock().now -= 1;
         self.0.left.notify_all();
     }
 }
@@ -77,7 +73,7 @@ mod tests {
         std::thread::scope(|scope| {
             for _ in 0..8 {
                 scope.spawn(|| {
-                    let _inside = gate.enter();
+                    let _inside = gate.enter(|| ());
                     std::thread::sleep(std::time::Duration::from_millis(20));
                 });
             }

@@ -136,19 +136,16 @@ pub fn replay(
     let out = Mutex::new(InOrder { next: 0, waiting: BTreeMap::new(), summary: Summary::default(), sink });
     let work = |take_part: &mut dyn FnMut(bool)| {
         loop {
+            // The others of a batch must not wait for this thread while it waits.
+            let entered = gate.enter(|| take_part(false));
+            take_part(true);
+            // Only who is inside takes a pack, so that nobody inside waits for one that is not.
             let index = next.fetch_add(1, Ordering::Relaxed);
             if index >= count {
                 break;
             }
-            let report = {
-                if !gate.has_room() {
-                    // The others of a batch must not wait for this thread meanwhile.
-                    take_part(false);
-                }
-                let _entered = gate.enter();
-                take_part(true);
-                contained(index, &shared)
-            };
+            let report = contained(index, &shared);
+            drop(entered);
             out.lock().unwrap_or_else(PoisonError::into_inner).put(index, report);
         }
     };

@@ -355,8 +355,18 @@ pub fn chain_name(chain_id: u64) -> String {
 /// The largest resident memory of this process so far, in bytes; only where `/proc` tells.
 #[must_use]
 pub fn peak_memory() -> Option<u64> {
+    memory("VmHWM:")
+}
+
+/// The resident memory of this process, in bytes; only where `/proc` tells.
+#[must_use]
+pub fn resident_memory() -> Option<u64> {
+    memory("VmRSS:")
+}
+
+fn memory(field: &str) -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix(field))?;
     let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kib * 1024)
 }

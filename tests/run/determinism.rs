@@ -1,7 +1,8 @@
 //! One digest, whatever executes and in whatever order.
 
 use super::world::{Numbers, engine, example, plan, random_world, read, run};
-use isolane::cpu::Reference;
+use isolane::cpu::lockstep::SimdLevel;
+use isolane::cpu::{Lockstep, Reference};
 use isolane::engine::Engine;
 use isolane::spec::{Backend, Batch, ExecutionError, H256, Order, Outcome};
 use isolane_gpu::{GpuOptions, adapters};
@@ -80,6 +81,11 @@ fn same_everywhere(name: &str, build: &dyn Fn() -> isolane::manifest::Plan) {
             environment.share.max_lanes = NonZeroU32::new(1 + lanes / 2).expect("positive");
         }
         assert_eq!(digest_on(2, plan.engine().expect("an engine")), expected, "{name}: {lanes} lanes");
+    }
+    for level in SimdLevel::ALL {
+        let mut engine = build().engine().expect("an engine");
+        engine.set_backend(Box::new(Lockstep::with_simd(level)));
+        assert_eq!(digest_on(2, engine), expected, "{name}: in lockstep, {}", level.name());
     }
     for seed in 0..10 {
         let mut engine = build().engine().expect("an engine");

@@ -193,7 +193,8 @@ fn plan(batch: &Batch) -> Plan<'_> {
         let code = transaction.to.and_then(|to| match last {
             Some((callee, code)) if callee == (*number, to) => code,
             _ => {
-                let account = environment.state.account(&to).ok().flatten();
+                // A state that fails or panics does so again for the reference, in its own environment.
+                let account = catch_unwind(AssertUnwindSafe(|| environment.state.account(&to))).ok()?.ok().flatten();
                 let code_hash = account.map(|account| account.code_hash).filter(|hash| *hash != KECCAK_EMPTY);
                 let next = codes.len() as u32;
                 let code = code_hash.map(|hash| *codes.entry((TableKey::of(environment), hash)).or_insert(next));

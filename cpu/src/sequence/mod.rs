@@ -13,7 +13,7 @@ mod ahead;
 use crate::machine::{Available, Machine};
 use crate::validation::GAS_PER_BLOB;
 use ahead::{Ahead, Front, is_heavy};
-use isolane_spec::{ExecutionError, Outcome, Transaction};
+use isolane_spec::{ExecutionError, Outcome, StateView as _, Transaction};
 use std::sync::Arc;
 
 /// Whether transactions of a sequence are executed ahead of their turn, on rayon's current pool.
@@ -162,7 +162,7 @@ impl<'t> Sequence<'t> {
             return None;
         }
         if let Some(fee) = fee {
-            let now = front.overlay.account_now(&coinbase).ok()?;
+            let now = front.overlay.account(&coinbase).ok()?;
             let place = outcome.diff.binary_search_by_key(&coinbase, |change| change.address);
             match (place, machine.fee_diff(coinbase, now, fee)) {
                 (Ok(place), Some(change)) => {

@@ -24,21 +24,25 @@ pub fn hush() {
     });
 }
 
-/// A state with a defect.
-struct Defect(MemoryState);
+/// A state with a defect: of its storage, or, if `accounts`, of all that it has.
+struct Defect {
+    inner: MemoryState,
+    accounts: bool,
+}
 
 impl StateView for Defect {
     fn account(&self, address: &H160) -> Result<Option<AccountInfo>, StateError> {
-        self.0.account(address)
+        assert!(!self.accounts, "injected: a defect of the accounts");
+        self.inner.account(address)
     }
     fn storage(&self, _: &H160, _: &U256) -> Result<U256, StateError> {
         panic!("injected: a defect of the storage")
     }
     fn has_storage(&self, address: &H160) -> Result<bool, StateError> {
-        self.0.has_storage(address)
+        self.inner.has_storage(address)
     }
     fn code(&self, code_hash: &H256) -> Result<Bytes, StateError> {
-        self.0.code(code_hash)
+        self.inner.code(code_hash)
     }
     fn block_hash(&self, number: u64) -> Result<H256, StateError> {
         Err(StateError::BlockHashMissing(number))
@@ -117,9 +121,15 @@ pub fn kinds() -> Vec<Kind> {
     add(environment(Fork::Prague, state(&[op::ADD])), true, &halts(Halt::StackUnderflow));
     add(environment(Fork::Prague, state(&[op::PUSH1, 9, op::JUMP])), true, &halts(Halt::InvalidJump));
     for order in [Order::Sequential, Order::Independent] {
-        let broken = Environment { order, ..environment(Fork::Prague, MemoryState::default()) };
-        let broken = Environment { state: Arc::new(Defect(state(&counter))), ..broken };
-        add(broken, true, &|result| matches!(result, Err(ExecutionError::Panic(text)) if text.contains("injected")));
+        for accounts in [false, true] {
+            let broken = Environment { order, ..environment(Fork::Prague, MemoryState::default()) };
+            let broken = Environment { state: Arc::new(Defect { inner: state(&counter), accounts }), ..broken };
+            add(
+                broken,
+                true,
+                &|result| matches!(result, Err(ExecutionError::Panic(text)) if text.contains("injected")),
+            );
+        }
     }
     let mut forgetful = state(&counter);
     forgetful.codes.clear();

@@ -2,7 +2,7 @@
 
 use crate::kinds::{alone, hush, kinds};
 use crate::world::*;
-use isolane_cpu::Reference;
+use isolane_cpu::{Lockstep, Reference};
 use isolane_spec::opcode::op;
 use isolane_spec::{Backend, Batch, Budget, Environment, Fork, H160, MemoryState, Order, Transaction};
 
@@ -14,6 +14,18 @@ const BATCHES: u64 = if cfg!(debug_assertions) { 200 } else { 10_000 };
 
 #[test]
 fn poisoned_lanes_change_nothing_in_the_others() {
+    poison(&Reference);
+}
+
+#[test]
+fn poisoned_lanes_change_nothing_in_the_others_in_lockstep() {
+    let lockstep = Lockstep::new();
+    poison(&lockstep);
+    let statistics = lockstep.statistics();
+    assert!(statistics.whole > BATCHES * 10, "hardly anything ran in groups: {statistics}");
+}
+
+fn poison(backend: &dyn Backend) {
     hush();
     let kinds = kinds();
     let expected: Vec<_> = kinds.iter().map(|kind| alone(&kind.environment, &kind.transaction)).collect();
@@ -35,7 +47,7 @@ fn poisoned_lanes_change_nothing_in_the_others() {
             batch.environments.push(kinds[*kind].environment.clone());
             batch.transactions.push((place as u32, kinds[*kind].transaction.clone()));
         }
-        let results = Reference.execute(&batch);
+        let results = backend.execute(&batch);
         for (place, (kind, result)) in lanes.iter().zip(&results).enumerate() {
             assert_eq!(result, &expected[*kind], "batch {number}, lane {place}, kind {kind}");
         }
