@@ -237,7 +237,8 @@ fn run_form<const CHECKED: bool, H: Hook>(
             opcode::CLZ => op::bitwise::clz(&mut stack),
 
             opcode::KECCAK256 => {
-                attempt!('run, op::keccak::keccak256(&mut stack, &mut frame.memory, lane.schedule, &mut gas));
+                let Lane { hashes, schedule, .. } = lane;
+                attempt!('run, op::keccak::keccak256(&mut stack, &mut frame.memory, hashes, schedule, &mut gas));
             }
 
             opcode::ADDRESS => stack.push(word::from_address(&frame.address)),

@@ -1,6 +1,7 @@
 //! [`Lane`]: what one transaction's execution shares between its frames.
 
 use crate::exchange::Origin;
+use crate::hash_cache::HashCache;
 use crate::journal::{AccountIndex, Journal};
 use crate::op::call::CallRequest;
 use crate::op::create::CreateRequest;
@@ -37,6 +38,7 @@ pub(crate) struct Lane {
     pub table: TableKey,
     pub transaction: TransactionContext,
     pub journal: Journal,
+    pub hashes: HashCache,
     pub state_gas: StateGas,
     /// EVM instructions executed.
     pub steps: u64,
@@ -90,6 +92,7 @@ impl Lane {
             table: TableKey::of(&environment),
             transaction: TransactionContext::default(),
             journal: Journal::new(fork),
+            hashes: HashCache::default(),
             state_gas: StateGas::new(&SCHEDULES[fork as usize], environment.block.gas_limit),
             steps: 0,
             call: CallRequest::default(),

@@ -7,6 +7,7 @@ pub mod crypto;
 pub mod exchange;
 mod execution;
 mod frame;
+mod hash_cache;
 mod interpreter;
 mod journal;
 mod lane;

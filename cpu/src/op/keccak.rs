@@ -1,11 +1,11 @@
 //! KECCAK256.
 
 use super::{Trap, charge, length};
-use crate::crypto;
+use crate::hash_cache::HashCache;
 use crate::memory::Memory;
 use crate::stack::Stack;
+use isolane_spec::U256;
 use isolane_spec::gas::GasSchedule;
-use isolane_spec::{U256, word};
 
 /// Charges for a hash; returns where in the memory its input lies.
 #[inline(always)]
@@ -27,12 +27,13 @@ pub(crate) fn region(
 pub(crate) fn keccak256(
     stack: &mut Stack<'_>,
     memory: &mut Memory,
+    hashes: &mut HashCache,
     schedule: &GasSchedule,
     gas: &mut u64,
 ) -> Result<(), Trap> {
     let (offset, length) = region([stack.peek(0), stack.peek(1)], memory, schedule, gas)?;
-    let hash = crypto::keccak256(memory.slice(offset, length));
+    let hash = hashes.keccak256(memory.slice(offset, length));
     stack.drop(1);
-    *stack.peek_mut(0) = word::from_hash(&hash);
+    *stack.peek_mut(0) = hash;
     Ok(())
 }

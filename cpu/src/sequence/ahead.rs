@@ -8,6 +8,7 @@ use isolane_spec::{Budget, Environment, H160, Outcome, Reads, Status, Transactio
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 /// What a transaction came to before its turn.
 pub(super) struct Ahead {
@@ -17,6 +18,8 @@ pub(super) struct Ahead {
     pub fee: Option<U256>,
     /// What the overlay had when it began.
     pub version: u64,
+    /// How long it took.
+    pub took: Duration,
 }
 
 /// Nobody executes it yet.
@@ -109,21 +112,18 @@ impl Front {
     }
 
     /// Takes a transaction whose turn has come: what it came to, if it was executed ahead. Waits for a thread that is
-    /// about to execute it, if it `may_wait`.
-    pub fn take(&self, index: usize, may_wait: bool) -> Option<Box<Ahead>> {
+    /// about to execute it, as long as its `patience` lasts.
+    pub fn take(&self, index: usize, patience: Duration) -> Option<Box<Ahead>> {
         let slot = self.slots.get(index)?;
         if slot.state.compare_exchange(FREE, IN_TURN, Ordering::AcqRel, Ordering::Acquire).is_ok() {
             return None;
         }
-        let mut rounds = 0u32;
-        while slot.state.load(Ordering::Acquire) == RUNNING {
-            if !may_wait {
-                return None;
-            }
-            rounds += 1;
-            if rounds.is_multiple_of(64) {
-                std::thread::yield_now();
-            } else {
+        if slot.state.load(Ordering::Acquire) == RUNNING {
+            let start = Instant::now();
+            while slot.state.load(Ordering::Acquire) == RUNNING {
+                if start.elapsed() >= patience {
+                    return None;
+                }
                 std::hint::spin_loop();
             }
         }
@@ -193,6 +193,7 @@ impl Front {
         }
         let unlimited = Available { gas: u64::MAX, blob_gas: u64::MAX };
         let version = self.overlay.version();
+        let start = Instant::now();
         // What it reads may change while it runs, so it may see what never was at one time: then it does not hold.
         // A panic is a defect of the state or of isolane: it is met again in order, where it belongs.
         let done = catch_unwind(AssertUnwindSafe(|| {
@@ -205,7 +206,8 @@ impl Front {
                     Status::Rejected(_) => None,
                     _ => machine.unseen_fee(),
                 };
-                Some(Box::new(Ahead { reads: machine.reads(), fee, outcome, version }))
+                let took = start.elapsed();
+                Some(Box::new(Ahead { reads: machine.reads(), fee, outcome, version, took }))
             }
             Ok(Err(_)) => None,
             Err(_) => {

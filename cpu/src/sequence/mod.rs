@@ -5,7 +5,8 @@
 //! it has in order ([`isolane_spec::Reads`]) and is kept; any other is executed again, in order. So the results do not depend on threads or
 //! time. A transaction whose sender has an earlier one that is not done is not taken ahead, nor one whose callee has led to
 //! conflicts: those are left to the thread that takes them in order, which waits for others only where they are about
-//! to execute the transaction whose turn it is, and only as long as most of what was executed ahead held. The fees of a beneficiary that a transaction does not look at are added
+//! to execute the transaction whose turn it is, and only as long as most of what was executed ahead held. It keeps account of the time
+//! that all this saves it and costs it, and ends it where the costs exceed a small share of the whole. The fees of a beneficiary that a transaction does not look at are added
 //! to what it has by then: or else every transaction would depend on the one before it.
 
 mod ahead;
@@ -15,6 +16,7 @@ use crate::validation::GAS_PER_BLOB;
 use ahead::{Ahead, Front, is_heavy};
 use isolane_spec::{ExecutionError, Outcome, StateView as _, Transaction};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// Whether transactions of a sequence are executed ahead of their turn, on rayon's current pool.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -35,9 +37,15 @@ const WORTHWHILE_GAS: u64 = 1_000_000;
 
 /// If more than one in so many went stale, nobody waits for one that is under way.
 const WAIT_LIMIT: u64 = 4;
+/// The longest that anybody waits for the first one that is under way; for later ones, as long as one took on average: whoever executes
+/// it may have been interrupted.
+const FIRST_WAIT: Duration = Duration::from_micros(100);
 /// If more than one in so many went stale, no more are executed ahead; judged after [`ENOUGH`] of them.
 const STOP_LIMIT: u64 = 2;
 const ENOUGH: u64 = 8;
+/// If executing ahead has cost more than it saved by one part in so many of the time that the sequence seems to take in all, it
+/// ends.
+const LOSS_LIMIT: u32 = 100;
 
 /// How much of a sequence was executed ahead. It depends on the threads' timing; outcomes do not.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -59,6 +67,10 @@ pub struct Sequence<'t> {
     heavy: (usize, u64),
     heavy_left: usize,
     stats: SequenceStats,
+    began: Instant,
+    /// What executing ahead saved the thread that executes in order, and what it cost it.
+    saved: Duration,
+    cost: Duration,
 }
 
 impl<'t> Sequence<'t> {
@@ -78,6 +90,9 @@ impl<'t> Sequence<'t> {
             heavy: (0, 0),
             heavy_left,
             stats: SequenceStats::default(),
+            began: Instant::now(),
+            saved: Duration::ZERO,
+            cost: Duration::ZERO,
         }
     }
 
@@ -94,30 +109,74 @@ impl<'t> Sequence<'t> {
     pub fn next(&mut self, machine: &mut Machine, available: Available) -> Option<Result<Outcome, ExecutionError>> {
         let transaction = *self.transactions.get(self.next)?;
         if self.pays() {
+            let start = Instant::now();
             let rest = self.transactions.get(self.next..).unwrap_or_default();
             let front = Front::new(rest, machine, rayon::current_num_threads());
             front.commit(0);
             self.front = Some((front, self.next));
+            self.cost += start.elapsed();
         }
         let index = self.next;
         self.next += 1;
-        let outcome = match self.take_ahead(index, machine, transaction, available) {
-            Some(outcome) => machine.apply(&outcome.diff).map(|()| outcome),
-            None => machine.transact(transaction, available),
+        let outcome = match self.front.is_some() {
+            true => self.next_ahead(index, machine, transaction, available),
+            false => machine.transact(transaction, available),
         };
         let outcome = match outcome {
             Ok(outcome) => outcome,
             Err(error) => return Some(Err(error)),
         };
         if let Some((front, first)) = &self.front {
+            let start = Instant::now();
             front.overlay.apply(&outcome.diff);
             front.commit(self.next - first);
+            self.cost += start.elapsed();
         }
         if is_heavy(transaction) {
             self.heavy_left = self.heavy_left.saturating_sub(1);
             self.heavy = (self.heavy.0 + 1, self.heavy.1.saturating_add(outcome.gas_used));
         }
+        if self.front.is_some() && self.loses() {
+            self.end_front();
+        }
         Some(Ok(outcome))
+    }
+
+    /// Executes a transaction, or takes over what it came to ahead of its turn.
+    fn next_ahead(
+        &mut self,
+        index: usize,
+        machine: &mut Machine,
+        transaction: &Transaction,
+        available: Available,
+    ) -> Result<Outcome, ExecutionError> {
+        let start = Instant::now();
+        let Some((outcome, took)) = self.take_ahead(index, machine, transaction, available) else {
+            self.cost += start.elapsed();
+            return machine.transact(transaction, available);
+        };
+        machine.apply(&outcome.diff)?;
+        self.cost += start.elapsed();
+        self.saved += took;
+        Ok(outcome)
+    }
+
+    /// Whether executing ahead has cost too much for what it saved.
+    fn loses(&self) -> bool {
+        if self.parallel == InParallel::Always {
+            return false;
+        }
+        // The rest is taken to be like what came before.
+        let done = self.heavy.0.max(1) as u32;
+        let whole = self.began.elapsed() / done * (done + self.heavy_left as u32);
+        self.cost > self.saved + whole / LOSS_LIMIT
+    }
+
+    fn end_front(&mut self) {
+        if let Some((front, _)) = self.front.take() {
+            front.stop();
+            self.parallel = InParallel::Never;
+        }
     }
 
     /// Whether threads are to begin to execute ahead now.
@@ -142,11 +201,14 @@ impl<'t> Sequence<'t> {
         machine: &Machine,
         transaction: &Transaction,
         available: Available,
-    ) -> Option<Outcome> {
+    ) -> Option<(Outcome, Duration)> {
         let (front, first) = self.front.as_ref()?;
         let place = index.checked_sub(*first)?;
-        let may_wait = self.parallel == InParallel::Always || self.stats.stale * WAIT_LIMIT <= self.stats.ahead;
-        let Ahead { mut outcome, reads, fee, version } = *front.take(place, may_wait)?;
+        let SequenceStats { ahead, stale } = self.stats;
+        let may_wait = self.parallel == InParallel::Always || stale * WAIT_LIMIT <= ahead;
+        let mean = self.saved.checked_div((ahead - stale) as u32).unwrap_or(FIRST_WAIT);
+        let patience = if may_wait { mean } else { Duration::ZERO };
+        let Ahead { mut outcome, reads, fee, version, took } = *front.take(place, patience)?;
         self.stats.ahead += 1;
         let coinbase = machine.environment().block.coinbase;
         // What the block has left decides at most that it is rejected; then the order of the checks decides why.
@@ -157,7 +219,7 @@ impl<'t> Sequence<'t> {
             self.stats.stale += 1;
             let too_stale = self.stats.ahead >= ENOUGH && self.stats.stale * STOP_LIMIT > self.stats.ahead;
             if too_stale && self.parallel != InParallel::Always {
-                front.stop();
+                self.end_front();
             }
             return None;
         }
@@ -177,14 +239,12 @@ impl<'t> Sequence<'t> {
                 (Err(_), None) => {}
             }
         }
-        Some(outcome)
+        Some((outcome, took))
     }
 }
 
 impl Drop for Sequence<'_> {
     fn drop(&mut self) {
-        if let Some((front, _)) = &self.front {
-            front.stop();
-        }
+        self.end_front();
     }
 }
