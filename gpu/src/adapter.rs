@@ -1,7 +1,9 @@
 //! The adapters of this machine.
 
+use crate::kernels::COMPILE_DEADLINE;
 use crate::probe::{self, SelfTest, SelfTestError};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use crate::watchdog::Watchdog;
+use std::panic::catch_unwind;
 use std::time::Duration;
 
 /// A graphics adapter.
@@ -97,13 +99,13 @@ impl Adapter {
     }
 
     /// Runs the self-test: 256-bit sums, the opcode and gas tables, a long loop, reads outside a binding. `deadline` is
-    /// for the device's work; a driver that compiles shaders first takes as long as it takes.
+    /// for the device's work; a driver that compiles shaders first may take longer.
     ///
     /// # Errors
     /// When the device cannot be used, or answers wrongly: such a device must not execute anything.
     pub fn self_test(&self, deadline: Duration) -> Result<SelfTest, SelfTestError> {
-        catch_unwind(AssertUnwindSafe(|| probe::run(&self.inner, deadline)))
-            .unwrap_or_else(|payload| Err(crate::DeviceError::from_panic(payload.as_ref()).into()))
+        let adapter = self.inner.clone();
+        Watchdog::new()?.within(COMPILE_DEADLINE.max(deadline), move || probe::run(&adapter, deadline))?
     }
 }
 

@@ -8,113 +8,38 @@
 use crate::adapter::Adapter;
 use crate::class::CLASSES;
 use crate::code_store::CodeStore;
+use crate::course::{Course, Work, ended, lane_start, recall, refresh, send_ahead};
 use crate::device::{Device, DeviceError};
 use crate::edition::{self, Edition};
-use crate::kernels::{Kernels, Times};
-use crate::lanes::{Host, LaneEnd, LaneStart, RunEnvironment, RunLimits, Seed};
+use crate::kernels::{COMPILE_DEADLINE, Kernels};
+use crate::lanes::{Host, LaneEnd, LaneStart, RunEnvironment, RunLimits};
+use crate::options::{Capacity, GpuOptions, OpenError, Statistics};
 use crate::pipeline_cache::PipelineCache;
-use crate::probe::SelfTestError;
-use crate::report::{EndReport, escape_reason};
+use crate::report::escape_reason;
 use crate::services::Services;
-use crate::split::{self, Footprint};
+use crate::split;
 use crate::state_tables::StateTables;
-use crate::transition::{
-    self, Available, Ended, Final, FinalSlot, GAS_PER_BLOB, Kind, Overlay, Prepared, Reads, Start, Unsupported,
-};
+use crate::transition::{self, Available, GAS_PER_BLOB, Overlay, Prepared, Reads, Start, Unsupported};
+use crate::watchdog::Watchdog;
 use isolane_shaders::Kernel;
-use isolane_spec::lane::status_of;
 use isolane_spec::layout::escape;
-use isolane_spec::{
-    AccountDiff, Backend, Batch, Environment, ExecutionError, H160, KECCAK_EMPTY, Order, Outcome, StateError,
-    StateView, Status, Transaction,
-};
+use isolane_spec::{Backend, Batch, Environment, ExecutionError, Order, Outcome, StateError, Status, Transaction};
 use rayon::prelude::*;
-use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// More gas than this a lane cannot count.
-const MOST_GAS: u64 = (1 << 63) - (1 << 32);
+pub(crate) const MOST_GAS: u64 = (1 << 63) - (1 << 32);
 /// Words of the outbox at least.
 const OUTBOX_WORDS: u64 = 1 << 21;
 /// Code that is decoded ahead of its first call, in words a state.
-const EAGER_CODE: usize = 8 << 20;
+pub(crate) const EAGER_CODE: usize = 8 << 20;
 /// Bytes of the largest binding of any WebGPU device.
 const WEBGPU_BINDING: u64 = 128 << 20;
 /// Stack of a thread of the host's part.
 const STACK: usize = 16 << 20;
-
-/// How a device is used. No choice changes a result.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct GpuOptions {
-    /// Most lanes at once; fewer where the device's memory is too small.
-    pub lanes: u32,
-    /// Invocations of a workgroup.
-    pub workgroup: u32,
-    /// Most instructions of a lane in one dispatch.
-    pub steps: u32,
-    /// Rounds of the first exchange with the host.
-    pub rounds: u32,
-    /// The device is given up when an exchange takes longer.
-    pub deadline: Duration,
-    /// Whether each kernel runs alone and is timed: for profiles, it costs time.
-    pub timed: bool,
-}
-
-impl Default for GpuOptions {
-    fn default() -> Self {
-        Self { lanes: 65_536, workgroup: 64, steps: 512, rounds: 6, deadline: Duration::from_secs(120), timed: false }
-    }
-}
-
-/// Where transactions ran, and why some ran elsewhere.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Statistics {
-    /// Transactions whose code ran on lanes to its end.
-    pub device: u64,
-    /// Transactions that ran no code: finished while they were prepared.
-    pub host: u64,
-    /// Transactions that the fallback executed.
-    pub fallback: u64,
-    /// Why, and how many.
-    pub reasons: BTreeMap<String, u64>,
-    /// Times that a lane's transaction ran again because a transaction before it changed what it had read.
-    pub reruns: u64,
-    /// EVM instructions that lanes executed.
-    pub steps: u64,
-    /// Where the device's time went.
-    pub times: Times,
-    /// Preparing transactions on the host.
-    pub prepare: Duration,
-    /// Finishing and committing them.
-    pub finish: Duration,
-    /// Of that, what the fallback took.
-    pub fallback_time: Duration,
-}
-
-/// The lanes of a class on a device.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Capacity {
-    /// The class.
-    pub class: &'static str,
-    /// Lanes at once. A batch of more is run in parts.
-    pub lanes: u32,
-    /// Bytes of a lane.
-    pub bytes: u64,
-}
-
-/// Why a device cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// It failed its self-test.
-    #[error("the self-test failed: {0}")]
-    SelfTest(#[from] SelfTestError),
-    /// It could not be readied.
-    #[error(transparent)]
-    Device(#[from] DeviceError),
-}
 
 /// Executes batches on a device.
 pub struct Gpu {
@@ -129,34 +54,13 @@ pub struct Gpu {
     cache: Option<PathBuf>,
 }
 
-struct Inner {
-    /// `None` once the device is lost; it is opened again with the next batch.
+pub(crate) struct Inner {
+    /// `None` once the device is lost; it is opened again with the next batch, unless it has hung.
     kernels: Option<Kernels>,
-    codes: CodeStore,
+    /// It did not answer in time, and is not asked again: each time would take as long.
+    hung: bool,
+    pub codes: CodeStore,
     statistics: Statistics,
-}
-
-/// A transaction at work.
-struct Work<'a> {
-    /// Its place in the batch.
-    index: usize,
-    transaction: &'a Transaction,
-    /// What its lane left, and how many commits its environment had when it ran.
-    ran: Option<(Box<Start>, Ended, Reads, usize)>,
-    /// The fallback has to execute it, for this reason.
-    escaped: Option<String>,
-}
-
-/// An environment at work.
-struct Course<'a> {
-    environment: &'a Environment,
-    state: Arc<Overlay>,
-    available: Available,
-    /// In order; what is committed has left.
-    work: std::collections::VecDeque<Work<'a>>,
-    /// What was committed.
-    commits: Vec<Vec<AccountDiff>>,
-    failed: Option<ExecutionError>,
 }
 
 type Results = Vec<Result<Outcome, ExecutionError>>;
@@ -176,7 +80,8 @@ impl Gpu {
     ) -> Result<Self, OpenError> {
         adapter.self_test(options.deadline)?;
         let kernels = ready(adapter, &options, cache.as_deref())?;
-        let inner = Inner { kernels: Some(kernels), codes: CodeStore::new(), statistics: Statistics::default() };
+        let inner =
+            Inner { kernels: Some(kernels), hung: false, codes: CodeStore::new(), statistics: Statistics::default() };
         let pool = rayon::ThreadPoolBuilder::new()
             .stack_size(STACK)
             .thread_name(|index| format!("gpu-host-{index}"))
@@ -227,25 +132,27 @@ impl Gpu {
 
 impl Inner {
     /// Words of the largest binding.
-    fn limit_words(&self) -> usize {
+    pub fn limit_words(&self) -> usize {
         let bytes = self.kernels.as_ref().map_or(WEBGPU_BINDING, Kernels::binding_limit);
         usize::try_from(bytes / 4).unwrap_or(usize::MAX)
     }
 }
 
+/// Opens the device and makes its kernels. A driver that hangs is left behind.
 fn ready(adapter: &Adapter, options: &GpuOptions, cache: Option<&Path>) -> Result<Kernels, DeviceError> {
-    catch_unwind(AssertUnwindSafe(|| {
+    let (adapter, options, cache) = (adapter.clone(), *options, cache.map(Path::to_owned));
+    let make = move || {
         let device = Device::open(adapter.inner())?;
         let sources = format!("{}{}", options.workgroup, Kernel::ALL.map(Kernel::source).concat());
-        let cache = cache.and_then(|folder| PipelineCache::open(&device, adapter.inner(), folder, &sources));
+        let cache = cache.and_then(|folder| PipelineCache::open(&device, adapter.inner(), &folder, &sources));
         let inner = cache.as_ref().map(PipelineCache::inner);
         let kernels = Kernels::new(device, options.workgroup, options.deadline, options.timed, inner)?;
         if let Some(cache) = &cache {
             cache.save();
         }
         Ok(kernels)
-    }))
-    .unwrap_or_else(|payload| Err(DeviceError::from_panic(payload.as_ref())))
+    };
+    Watchdog::new()?.within(COMPILE_DEADLINE.max(options.deadline), make).flatten()
 }
 
 impl Backend for Gpu {
@@ -576,7 +483,7 @@ impl Gpu {
     ) -> Vec<LaneEnd> {
         let mut lanes = self.options.lanes;
         loop {
-            if inner.kernels.is_none() {
+            if inner.kernels.is_none() && !inner.hung {
                 inner.kernels = ready(&self.adapter, &self.options, self.cache.as_deref()).ok();
                 inner.codes.resend();
                 tables.resend();
@@ -613,6 +520,7 @@ impl Gpu {
                     // A device whose work never ends cannot be dropped either: dropping waits.
                     let broken = inner.kernels.take();
                     if matches!(error, DeviceError::Deadline(_)) {
+                        inner.hung = true;
                         std::mem::forget(broken);
                     }
                     break;
@@ -620,20 +528,6 @@ impl Gpu {
             }
         }
         jobs.iter().map(|_| LaneEnd::Escaped(u32::MAX)).collect()
-    }
-}
-
-/// Of what ran and is not committed yet, all that read what has changed since runs again, all at once.
-fn recall(course: &mut Course<'_>, statistics: &mut Statistics) {
-    let Course { work, commits, .. } = course;
-    for item in work {
-        let Some((_, _, reads, seen)) = &mut item.ran else { continue };
-        if commits[*seen..].iter().any(|diff| transition::conflicts(reads, diff)) {
-            item.ran = None;
-            statistics.reruns += 1;
-        } else {
-            *seen = commits.len();
-        }
     }
 }
 
@@ -647,127 +541,83 @@ fn contained<T>(work: impl FnOnce() -> T) -> Option<T> {
     catch_unwind(AssertUnwindSafe(work)).ok()
 }
 
-/// Puts a state into the tables where it says what it holds. Returns whether all of it is there.
-fn send_ahead(environment: &Environment, key: u32, inner: &mut Inner, tables: &mut StateTables) -> bool {
-    let Some(memory) = environment.state.memory() else { return false };
-    let edition = Edition::of(environment);
-    let (room, own) = (split::room(inner.limit_words()), Footprint::of(environment));
-    if own.tables > room.tables {
-        // Lanes ask for what they need.
-        return false;
-    }
-    let slots = memory.accounts.values().map(|account| account.storage.len()).sum();
-    tables.reserve(memory.accounts.len(), slots);
-    let eager = own.code <= EAGER_CODE && inner.codes.len() + own.code <= room.code;
-    for (address, account) in &memory.accounts {
-        if eager
-            && account.info.code_hash != KECCAK_EMPTY
-            && let Some(code) = memory.codes.get(&account.info.code_hash)
-        {
-            inner.codes.add(account.info.code_hash, edition, code);
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::adapters;
+    use isolane_spec::{
+        AccountInfo, Authorization, BlockContext, Bytes, Fork, H160, H256, Halt, InvalidTransaction, MemoryState, Rules,
+    };
+    use std::sync::atomic::Ordering;
+
+    struct NoServices;
+
+    impl Services for NoServices {
+        fn is_precompile(&self, _: H160, _: Fork) -> bool {
+            false
         }
-        let code = inner.codes.find(&account.info.code_hash, edition);
-        tables.set_state_account(key, address, &account.info, Some(!account.storage.is_empty()), code);
-        for (slot, value) in &account.storage {
-            tables.set_slot(key, address, slot, value);
+        fn precompile(&self, _: H160, _: Fork, _: &[u8], _: u64) -> Result<(u64, Vec<u8>), Halt> {
+            Err(Halt::PrecompileFailure)
+        }
+        fn authority(&self, _: &Authorization) -> Option<H160> {
+            None
         }
     }
-    true
-}
 
-/// Brings the tables up to what an environment has committed.
-fn refresh(run: &mut RunEnvironment, course: &Course<'_>, inner: &mut Inner, tables: &mut StateTables) {
-    let edition = run.edition;
-    for diff in &course.commits[run.seen..] {
-        for change in diff {
-            if let (Some(after), Some(code)) = (&change.after, &change.code) {
-                inner.codes.add(after.code_hash, edition, code);
-            }
-            if change.storage_wiped || change.after.is_none() {
-                tables.wipe(run.key, &change.address);
-            }
-            for slot in &change.storage {
-                tables.set_slot(run.key, &change.address, &slot.key, &slot.after);
-            }
-            match &change.after {
-                Some(after) => {
-                    let code = inner.codes.find(&after.code_hash, edition);
-                    let has_storage = course.state.has_storage(&change.address).ok();
-                    tables.set_state_account(run.key, &change.address, after, has_storage, code);
-                }
-                None => tables.remove_account(run.key, &change.address),
+    /// A fallback whose outcomes no lane has.
+    struct Told;
+
+    impl Backend for Told {
+        fn name(&self) -> &'static str {
+            "told"
+        }
+        fn execute(&self, batch: &Batch) -> Results {
+            batch.transactions.iter().map(|_| Ok(Outcome::rejected(InvalidTransaction::NonceOverflow))).collect()
+        }
+    }
+
+    #[test]
+    fn a_driver_that_hangs_loses_nothing() {
+        let sender = H160::repeat_byte(1);
+        let contract = H160::repeat_byte(2);
+        let mut state = MemoryState::default();
+        let rich = AccountInfo { balance: u64::MAX.into(), ..AccountInfo::default() };
+        state.insert(sender, rich, Bytes::new(), []);
+        let code = AccountInfo { nonce: 1, code_hash: H256::repeat_byte(7), ..AccountInfo::default() };
+        // PUSH1 1 PUSH1 0 SSTORE.
+        state.insert(contract, code, Bytes::from_static(&[0x60, 1, 0x60, 0, 0x55]), []);
+        let block = BlockContext { gas_limit: 30_000_000, ..BlockContext::default() };
+        let environment = Environment::new("hangs", Rules::new(Fork::Prague, 1), block, Arc::new(state));
+        let call =
+            |nonce| Transaction { sender, nonce, to: Some(contract), gas_limit: 100_000, ..Transaction::default() };
+        let batch = Batch { environments: vec![environment], transactions: vec![(0, call(0)), (0, call(0))] };
+        for adapter in adapters() {
+            let options = GpuOptions { lanes: 64, deadline: Duration::from_millis(100), ..GpuOptions::default() };
+            let Ok(kernels) = ready(&adapter, &options, None) else { continue };
+            let hangs = Arc::clone(&kernels.device.hangs);
+            hangs.store(true, Ordering::Relaxed);
+            let gpu = Gpu {
+                inner: Mutex::new(Inner {
+                    kernels: Some(kernels),
+                    hung: false,
+                    codes: CodeStore::new(),
+                    statistics: Statistics::default(),
+                }),
+                pool: rayon::ThreadPoolBuilder::new().stack_size(STACK).build().expect("threads"),
+                services: Arc::new(NoServices),
+                fallback: Arc::new(Told),
+                options,
+                adapter,
+                cache: None,
+            };
+            for round in 1..=2 {
+                assert_eq!(gpu.execute(&batch), Told.execute(&batch));
+                let statistics = gpu.statistics();
+                assert_eq!(statistics.fallback, 2 * round, "{statistics:?}");
+                let hung = |reason: &&String| reason.contains("did not finish within");
+                assert_eq!(statistics.reasons.keys().filter(hung).count(), 1, "{statistics:?}");
+                assert!(gpu.inner.lock().expect("no panic").hung, "it is not asked again");
             }
         }
     }
-    run.seen = course.commits.len();
-    run.state = course.state.clone();
-}
-
-/// What a lane starts from.
-fn lane_start(place: usize, start: &Start) -> LaneStart {
-    let target = start.seeds.iter().position(|seed| seed.address == start.target).unwrap_or(0);
-    LaneStart {
-        environment: place,
-        creates: start.kind == Kind::Create,
-        // No more than `MOST_GAS`.
-        gas: start.gas.min(MOST_GAS),
-        refund: start.refund as i32,
-        origin: start.sender,
-        gas_price: start.gas_price,
-        value: start.value,
-        input: start.input.clone(),
-        blob_hashes: start.blob_versioned_hashes.clone(),
-        access_list: start.access_list.clone(),
-        seeds: start
-            .seeds
-            .iter()
-            .map(|seed| Seed {
-                address: seed.address,
-                info: seed.now.info,
-                exists: seed.now.exists,
-                warm: seed.warm,
-                touched: seed.now.touched,
-                created: seed.now.created,
-                code: seed.code.clone(),
-            })
-            .collect(),
-        target: target as u32,
-        code: (start.code_hash, start.code.clone()),
-    }
-}
-
-/// What a lane left, as the end of a transaction takes it.
-fn ended(end: EndReport) -> Option<Ended> {
-    let ripemd = H160::from_low_u64_be(3);
-    let ripemd_touched = end.accounts.iter().any(|account| account.address == ripemd && account.touched);
-    let storage_asked = end
-        .accounts
-        .iter()
-        .filter(|account| account.created || account.info.nonce == 0 && account.info.code_hash == KECCAK_EMPTY)
-        .map(|account| account.address)
-        .collect();
-    let accounts = end
-        .accounts
-        .into_iter()
-        .map(|account| Final {
-            address: account.address,
-            info: account.info,
-            exists: account.exists,
-            touched: account.touched,
-            destroyed: account.destroyed,
-            code: account.code,
-            slots: account.slots.into_iter().map(|(key, original, value)| FinalSlot { key, original, value }).collect(),
-        })
-        .collect();
-    Some(Ended {
-        status: status_of(end.status)?,
-        gas_left: end.gas,
-        refund: end.refund.into(),
-        output: end.output,
-        logs: end.logs,
-        accounts,
-        ripemd_touched,
-        storage_asked,
-        steps: end.steps.into(),
-    })
 }

@@ -1,5 +1,6 @@
 //! An opened device: every error comes back as a value, and no wait is without a deadline.
 
+use crate::watchdog::Watchdog;
 use std::any::Any;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;
@@ -61,7 +62,15 @@ pub(crate) struct Device {
     pub queue: wgpu::Queue,
     /// The first error that no scope caught, or why the device was lost.
     fault: Arc<Mutex<Option<DeviceError>>>,
+    /// Submits and waits, so that a driver that hangs does not take its caller with it.
+    watchdog: Watchdog,
+    /// Whether the driver hangs, as some do.
+    #[cfg(test)]
+    pub hangs: Arc<std::sync::atomic::AtomicBool>,
 }
+
+/// What a driver is given beyond a deadline of its own.
+const GRACE: Duration = Duration::from_secs(5);
 
 /// Error scopes of all kinds.
 pub(crate) struct Scopes([ErrorScopeGuard; 3]);
@@ -87,7 +96,14 @@ impl Device {
                 keep_first(&sink, DeviceError::Lost(text));
             }
         });
-        Ok(Self { device, queue, fault })
+        Ok(Self {
+            device,
+            queue,
+            fault,
+            watchdog: Watchdog::new()?,
+            #[cfg(test)]
+            hangs: Arc::default(),
+        })
     }
 
     /// Catches all errors of what follows on this thread, until [`Self::close`].
@@ -135,31 +151,54 @@ impl Device {
         size: u64,
         deadline: Duration,
     ) -> Result<Vec<u8>, DeviceError> {
-        let submission = self.queue.submit([commands]);
-        let (send, receive) = mpsc::channel();
-        buffer.map_async(wgpu::MapMode::Read, ..size, move |result| {
-            // The receiver is gone only where nobody waits any more.
-            let _ = send.send(result);
-        });
-        match self.device.poll(PollType::Wait { submission_index: Some(submission), timeout: Some(deadline) }) {
-            Ok(_) => {}
-            Err(PollError::Timeout) => return Err(self.fault().unwrap_or(DeviceError::Deadline(deadline))),
-            Err(error) => return Err(self.fault().unwrap_or_else(|| DeviceError::Lost(error.to_string()))),
-        }
-        let lost = |text: String| self.fault().unwrap_or(DeviceError::Lost(text));
-        match receive.try_recv() {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => return Err(lost(error.to_string())),
-            Err(_) => return Err(lost("its results were never mapped".to_owned())),
-        }
-        let bytes = buffer.get_mapped_range(..size).map_err(|error| lost(error.to_string()))?.to_vec();
-        buffer.unmap();
-        Ok(bytes)
+        let (device, queue, buffer) = (self.device.clone(), self.queue.clone(), buffer.clone());
+        #[cfg(test)]
+        let hangs = Arc::clone(&self.hangs);
+        let call = move || {
+            #[cfg(test)]
+            while hangs.load(std::sync::atomic::Ordering::Relaxed) {
+                std::thread::park();
+            }
+            read_back(&device, &queue, commands, &buffer, size, deadline)
+        };
+        // What the device says of itself tells more than what came of it.
+        self.watchdog.within(deadline + GRACE, call).flatten().map_err(|error| self.fault().unwrap_or(error))
     }
 
     fn fault(&self) -> Option<DeviceError> {
         self.fault.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
+}
+
+/// Submits commands, waits, and reads the buffer that they fill.
+fn read_back(
+    device: &wgpu::Device,
+    queue: &wgpu::Queue,
+    commands: wgpu::CommandBuffer,
+    buffer: &wgpu::Buffer,
+    size: u64,
+    deadline: Duration,
+) -> Result<Vec<u8>, DeviceError> {
+    let submission = queue.submit([commands]);
+    let (send, receive) = mpsc::channel();
+    buffer.map_async(wgpu::MapMode::Read, ..size, move |result| {
+        // The receiver is gone only where nobody waits any more.
+        let _ = send.send(result);
+    });
+    let lost = |text: String| DeviceError::Lost(text);
+    match device.poll(PollType::Wait { submission_index: Some(submission), timeout: Some(deadline) }) {
+        Ok(_) => {}
+        Err(PollError::Timeout) => return Err(DeviceError::Deadline(deadline)),
+        Err(error) => return Err(lost(error.to_string())),
+    }
+    match receive.try_recv() {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => return Err(lost(error.to_string())),
+        Err(_) => return Err(lost("its results were never mapped".to_owned())),
+    }
+    let bytes = buffer.get_mapped_range(..size).map_err(|error| lost(error.to_string()))?.to_vec();
+    buffer.unmap();
+    Ok(bytes)
 }
 
 fn keep_first(slot: &Mutex<Option<DeviceError>>, error: DeviceError) {

@@ -10,7 +10,7 @@ use wgpu::BufferUsages;
 const FIRST_BYTES: u64 = 64 << 10;
 
 /// Drivers that compile at the first dispatch may take this long for a kernel.
-const COMPILE_DEADLINE: Duration = Duration::from_secs(600);
+pub(crate) const COMPILE_DEADLINE: Duration = Duration::from_secs(600);
 
 /// Where the time of the exchanges went.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -1,0 +1,77 @@
+//! How a device is used, and what is told of it.
+
+use crate::device::DeviceError;
+use crate::kernels::Times;
+use crate::probe::SelfTestError;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// How a device is used. No choice changes a result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GpuOptions {
+    /// Most lanes at once; fewer where the device's memory is too small.
+    pub lanes: u32,
+    /// Invocations of a workgroup.
+    pub workgroup: u32,
+    /// Most instructions of a lane in one dispatch.
+    pub steps: u32,
+    /// Rounds of the first exchange with the host.
+    pub rounds: u32,
+    /// The device is given up when an exchange takes longer.
+    pub deadline: Duration,
+    /// Whether each kernel runs alone and is timed: for profiles, it costs time.
+    pub timed: bool,
+}
+
+impl Default for GpuOptions {
+    fn default() -> Self {
+        Self { lanes: 65_536, workgroup: 64, steps: 512, rounds: 6, deadline: Duration::from_secs(120), timed: false }
+    }
+}
+
+/// Where transactions ran, and why some ran elsewhere.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Statistics {
+    /// Transactions whose code ran on lanes to its end.
+    pub device: u64,
+    /// Transactions that ran no code: finished while they were prepared.
+    pub host: u64,
+    /// Transactions that the fallback executed.
+    pub fallback: u64,
+    /// Why, and how many.
+    pub reasons: BTreeMap<String, u64>,
+    /// Times that a lane's transaction ran again because a transaction before it changed what it had read.
+    pub reruns: u64,
+    /// EVM instructions that lanes executed.
+    pub steps: u64,
+    /// Where the device's time went.
+    pub times: Times,
+    /// Preparing transactions on the host.
+    pub prepare: Duration,
+    /// Finishing and committing them.
+    pub finish: Duration,
+    /// Of that, what the fallback took.
+    pub fallback_time: Duration,
+}
+
+/// The lanes of a class on a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Capacity {
+    /// The class.
+    pub class: &'static str,
+    /// Lanes at once. A batch of more is run in parts.
+    pub lanes: u32,
+    /// Bytes of a lane.
+    pub bytes: u64,
+}
+
+/// Why a device cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// It failed its self-test.
+    #[error("the self-test failed: {0}")]
+    SelfTest(#[from] SelfTestError),
+    /// It could not be readied.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
+}
