@@ -18,6 +18,7 @@ pub mod manifest;
 pub mod replay;
 pub mod report;
 pub mod schedule;
+pub mod serve;
 pub mod source;
 pub mod tables;
 pub mod trace;
