@@ -18,7 +18,7 @@ mod words;
 pub use simd::SimdLevel;
 pub use statistics::{Leave, Statistics};
 
-use crate::backend::{self, Sink};
+use crate::backend;
 use crate::program::TableKey;
 use group::{Group, Job};
 use hashbrown::HashMap;
@@ -53,6 +53,9 @@ thread_local! {
 
 /// Tells one batch from another.
 static BATCHES: AtomicU64 = AtomicU64::new(1);
+
+/// Takes the result of a transaction, by its index in the batch, and why it was not in a group. Called from many threads.
+pub type Told<'a> = dyn Fn(usize, Result<Outcome, ExecutionError>, Option<Leave>) + Sync + 'a;
 
 /// Transactions that run the same code, and probably the same way through it.
 #[derive(PartialEq, Eq, Hash)]
@@ -95,21 +98,26 @@ impl Lockstep {
     /// Executes a batch as [`Backend::execute`] does, and hands each result with the index of its transaction to `sink` at
     /// once, from many threads and in no particular order: nothing is kept.
     pub fn execute_each(&self, batch: &Batch, sink: &(dyn Fn(usize, Result<Outcome, ExecutionError>) + Sync)) {
-        let Plan { groups, alone, mut statistics } = plan(batch);
+        self.execute_told(batch, &|index, result, _| sink(index, result));
+    }
+
+    /// As [`Self::execute_each`]; each result comes with the reason why its transaction was not in a group, if it was not.
+    pub fn execute_told(&self, batch: &Batch, sink: &Told<'_>) {
+        let Plan { groups, alone, left, mut statistics } = plan(batch);
         statistics.transactions = batch.transactions.len() as u64;
         self.count(&statistics);
         for (index, (number, _)) in batch.transactions.iter().enumerate() {
             if *number as usize >= batch.environments.len() {
-                sink(index, Err(ExecutionError::NoEnvironment(*number)));
+                sink(index, Err(ExecutionError::NoEnvironment(*number)), Some(Leave::Failed));
             }
         }
         let number = BATCHES.fetch_add(1, Ordering::Relaxed);
         groups.par_iter().for_each(|group| self.run_group(number, batch, group, sink));
-        backend::execute_all(batch, &alone, sink);
+        backend::execute_all(batch, &alone, &|index, result| sink(index, result, left.get(&index).copied()));
     }
 
     /// Executes one group; should that fail for a defect, its transactions one by one.
-    fn run_group(&self, number: u64, batch: &Batch, indices: &[usize], sink: &Sink<'_>) {
+    fn run_group(&self, number: u64, batch: &Batch, indices: &[usize], sink: &Told<'_>) {
         let jobs: Vec<Job<'_>> = indices
             .iter()
             .filter_map(|&index| {
@@ -126,7 +134,7 @@ impl Lockstep {
         let ran = catch_unwind(AssertUnwindSafe(|| {
             group.execute(number, &jobs, |lane, result| {
                 done[lane] = true;
-                sink(indices[lane], result);
+                sink(indices[lane], result, None);
             });
             group
         }));
@@ -140,7 +148,7 @@ impl Lockstep {
                 for (lane, (&index, job)) in indices.iter().zip(&jobs).enumerate() {
                     if !done[lane] {
                         statistics.leave(Leave::Failed, 1);
-                        sink(index, backend::alone(job.environment, job.transaction));
+                        sink(index, backend::alone(job.environment, job.transaction), Some(Leave::Failed));
                     }
                 }
                 self.count(&statistics);
@@ -163,6 +171,8 @@ struct Plan<'b> {
     groups: Vec<Vec<usize>>,
     /// For the reference, by environment.
     alone: Vec<Vec<(usize, &'b Transaction)>>,
+    /// Why.
+    left: HashMap<usize, Leave>,
     statistics: Statistics,
 }
 
@@ -177,8 +187,12 @@ fn plan(batch: &Batch) -> Plan<'_> {
     let refused: Vec<Option<Leave>> =
         batch.environments.iter().zip(&counts).map(|(environment, &count)| refuses(environment, count)).collect();
 
-    let mut plan =
-        Plan { groups: Vec::new(), alone: vec![Vec::new(); environments], statistics: Statistics::default() };
+    let mut plan = Plan {
+        groups: Vec::new(),
+        alone: vec![Vec::new(); environments],
+        left: HashMap::new(),
+        statistics: Statistics::default(),
+    };
     let mut codes: HashMap<(TableKey, H256), u32> = HashMap::new();
     // The callee before, which is often the next one too.
     let mut last: Option<((u32, H160), Option<u32>)> = None;
@@ -235,6 +249,7 @@ fn plan(batch: &Batch) -> Plan<'_> {
 impl<'b> Plan<'b> {
     fn leave(&mut self, environment: u32, index: usize, transaction: &'b Transaction, reason: Leave) {
         self.alone[environment as usize].push((index, transaction));
+        self.left.insert(index, reason);
         self.statistics.leave(reason, 1);
     }
 }

@@ -1,0 +1,4 @@
+//! The library's executor: calls against snapshots.
+
+mod basics;
+mod support;
