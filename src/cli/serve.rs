@@ -2,7 +2,6 @@
 
 use super::{CliError, Exit};
 use crate::backend::Chosen;
-use crate::chain::ChainSpec;
 use crate::gpu::{BackendArgs, BackendKind};
 use crate::load::rpc::RpcSettings;
 use crate::serve::{Config, Limits, Schedule, ServeError, Server, Tenants};

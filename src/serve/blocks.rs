@@ -153,12 +153,6 @@ impl Blocks {
         &self.schedule
     }
 
-    /// The node.
-    #[must_use]
-    pub fn rpc(&self) -> &Rpc {
-        &self.rpc
-    }
-
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

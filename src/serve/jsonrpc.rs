@@ -1,6 +1,8 @@
 //! JSON-RPC 2.0 as Ethereum's nodes speak it: requests as they come, answers as they go.
 
 use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{MapAccess, Visitor};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::fmt;
@@ -37,6 +39,25 @@ pub struct Request<'a> {
     /// The parameters: an array, or nothing.
     #[serde(borrow, default)]
     pub params: Option<&'a RawValue>,
+}
+
+/// A request that is an object: what is derived takes an array of its fields as well.
+struct Object<'a>(Request<'a>);
+
+impl<'de> Deserialize<'de> for Object<'de> {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Fields;
+        impl<'de> Visitor<'de> for Fields {
+            type Value = Object<'de>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a request object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+                Request::deserialize(MapAccessDeserializer::new(map)).map(Object)
+            }
+        }
+        deserializer.deserialize_map(Fields)
+    }
 }
 
 /// A null that is there is not absent.
@@ -97,11 +118,11 @@ pub fn read(body: &[u8], most: usize) -> Result<Body<'_>, Failure> {
         Failure::new(INVALID_REQUEST, format!("batch too large: expected at most {most} requests, got {count}"))
     };
     // Nearly all batches are well-formed throughout; of the others each request is read alone.
-    if let Ok(list) = serde_json::from_str::<Vec<Request<'_>>>(text) {
+    if let Ok(list) = serde_json::from_str::<Vec<Object<'_>>>(text) {
         return match list.len() {
             0 => Err(Failure::invalid_request("empty batch")),
             count if count > most => Err(too_many(count)),
-            _ => Ok(Body::Batch(list.into_iter().map(Ok).collect())),
+            _ => Ok(Body::Batch(list.into_iter().map(|object| Ok(object.0)).collect())),
         };
     }
     let list: Vec<&RawValue> = serde_json::from_str(text).map_err(|error| Failure::parse(error.to_string()))?;
@@ -112,7 +133,7 @@ pub fn read(body: &[u8], most: usize) -> Result<Body<'_>, Failure> {
 }
 
 fn one(text: &str) -> Result<Request<'_>, Failure> {
-    serde_json::from_str(text).map_err(|error| match error.classify() {
+    serde_json::from_str(text).map(|object: Object<'_>| object.0).map_err(|error| match error.classify() {
         serde_json::error::Category::Data => Failure::invalid_request(format!("invalid request: {error}")),
         _ => Failure::parse(error.to_string()),
     })
@@ -250,6 +271,8 @@ mod tests {
         assert_eq!(code("7"), Some(INVALID_REQUEST));
         assert_eq!(code("{\"id\":1}"), Some(INVALID_REQUEST));
         assert_eq!(code("[]"), Some(INVALID_REQUEST));
+        let fields = read(br#"[["2.0",1,"eth_call",[]]]"#, 3);
+        assert!(matches!(fields, Ok(Body::Batch(list)) if list[0].is_err()), "an array of fields is no request");
         assert_eq!(code("[1,2,3,4]"), Some(INVALID_REQUEST));
         assert_eq!(read(b"\"\xff\"", 3).expect_err("no text").code, PARSE_ERROR);
     }

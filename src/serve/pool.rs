@@ -94,12 +94,6 @@ impl Pool {
     pub fn push(&self, tenant: usize, task: Task) {
         self.shared.push(tenant, task);
     }
-
-    /// Tasks that wait or run.
-    #[must_use]
-    pub fn waiting(&self) -> usize {
-        self.shared.lock().queues.iter().map(VecDeque::len).sum()
-    }
 }
 
 impl Drop for Pool {
@@ -110,8 +104,10 @@ impl Drop for Pool {
         drop(state);
         self.shared.changed.notify_all();
         for thread in self.threads.drain(..) {
-            // Tasks are contained; there is nothing to be told.
-            let _ = thread.join();
+            // The last to let go of a pool may be a task of its own. Tasks are contained; there is nothing to be told.
+            if thread.thread().id() != std::thread::current().id() {
+                let _ = thread.join();
+            }
         }
     }
 }

@@ -72,8 +72,10 @@ impl<'a> Sequence<'a> {
     pub fn look(&mut self, call: &Call, observer: Option<&mut dyn Observer>) -> Result<Outcome, Stop> {
         let view = Arc::new(Fetching::new(self.snapshot.clone()));
         let environment = self.snapshot.environment(Arc::clone(&view) as _, call.terms(), true);
-        let nonce = || Ok(view.account(&call.from).map_err(unanswered)?.unwrap_or_default().nonce);
-        let nonce = if call.validation == Validation::Full && call.nonce.is_none() { nonce()? } else { 0 };
+        let nonce = match (call.validation, call.nonce) {
+            (Validation::Full, None) => view.account(&call.from).map_err(unanswered)?.unwrap_or_default().nonce,
+            _ => 0,
+        };
         let transaction = call.transaction(self.gas_cap(), environment.rules.fork, nonce);
         self.execute(&view, environment, &transaction, observer)
     }

@@ -134,7 +134,7 @@ impl Server {
             background: true,
         };
         let long = Arc::new(Pool::start(long, &shares, None).map_err(threads)?);
-        // Many threads, as most of them wait for the node most of the time.
+        // Tasks of `quick` that take too long go on there. Many threads, as most of them wait for the node most of the time.
         let quick = pool::Settings {
             name: "quick",
             threads: some(32),
@@ -143,8 +143,7 @@ impl Server {
             background: false,
         };
         let quick = Arc::new(Pool::start(quick, &shares, Some(&long)).map_err(threads)?);
-        let fetchers = pool::Settings { name: "fetch", allowance: u64::MAX, ..QUICK_FETCH };
-        let fetchers = Arc::new(Pool::start(fetchers, &shares, None).map_err(threads)?);
+        let fetchers = Arc::new(Pool::start(FETCHERS, &shares, None).map_err(threads)?);
         let workers = rayon::ThreadPoolBuilder::new()
             .num_threads(config.threads)
             .thread_name(|index| format!("lanes-{index}"))
@@ -154,7 +153,7 @@ impl Server {
             backend: config.backend,
             threads: workers,
             fetchers,
-            long: Arc::clone(&long),
+            long,
             window: config.window,
         };
         let batches = Batches::start(settings, Arc::clone(&tenants), Arc::clone(&metrics)).map_err(threads)?;
@@ -169,7 +168,6 @@ impl Server {
             upstream,
             batches,
             quick,
-            long,
         };
         let service = Arc::new(service);
         let (connections, grace) = (config.connections, config.grace);
@@ -255,7 +253,7 @@ impl Server {
 }
 
 /// Fetching is waiting: it takes no processor.
-const QUICK_FETCH: pool::Settings = pool::Settings {
+const FETCHERS: pool::Settings = pool::Settings {
     name: "fetch",
     threads: NonZeroU32::new(32).unwrap(),
     each: NonZeroU32::new(8).unwrap(),

@@ -32,8 +32,6 @@ pub struct Service {
     pub(super) batches: Batches,
     /// For executions that are no plain calls.
     pub(super) quick: Arc<Pool>,
-    /// For those that take long.
-    pub(super) long: Arc<Pool>,
     /// Requests of each tenant that are under way.
     pub(super) under_way: Vec<AtomicUsize>,
 }

@@ -88,10 +88,10 @@ impl Observer for CallTracer {
         }
         self.bytes += 300 + 2 * enter.input.len();
         let mut fields = Map::new();
-        fields.insert("from".into(), text(enter.from));
+        fields.insert("from".into(), Value::String(text(enter.from)));
         fields.insert("gas".into(), number(&enter.gas));
         fields.insert("gasUsed".into(), json!("0x0"));
-        fields.insert("to".into(), text(enter.to));
+        fields.insert("to".into(), Value::String(text(enter.to)));
         fields.insert("input".into(), data(enter.input));
         if enter.kind != CallKind::StaticCall {
             fields.insert("value".into(), number(&enter.value));

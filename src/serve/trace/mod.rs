@@ -13,7 +13,7 @@ use call_tracer::CallTracer;
 use isolane_cpu::Observer;
 use isolane_cpu::observer::{Enter, Exit, Step, StepEnd};
 use isolane_spec::{
-    AccountRead, Bytes, Fork, H160, H256, Log, Outcome, SlotRead, StateView as _, Status, Transaction, U256,
+    AccountRead, Bytes, Fork, H160, H256, Log, Outcome, SlotRead, Status, Transaction, U256,
 };
 use prestate::Prestate;
 use serde_json::{Value, json};
