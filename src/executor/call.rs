@@ -41,6 +41,10 @@ pub struct Call {
     pub max_fee_per_blob_gas: Option<U256>,
     /// EIP-7702 delegations.
     pub authorization_list: Vec<Authorization>,
+    /// The chain that it is for; any by default.
+    pub chain_id: Option<u64>,
+    /// The envelope type; by default the one that the fields above ask for.
+    pub transaction_type: Option<TransactionType>,
     /// Which rules it has to keep. With [`Validation::Full`] (`eth_simulateV1` with `validation`) it is a transaction in all but
     /// its signature.
     pub validation: Validation,
@@ -61,6 +65,8 @@ impl Default for Call {
             blob_versioned_hashes: Vec::new(),
             max_fee_per_blob_gas: None,
             authorization_list: Vec::new(),
+            chain_id: None,
+            transaction_type: None,
             validation: Validation::Call,
         }
     }
@@ -77,6 +83,25 @@ pub(crate) struct Terms {
     pub validation: Validation,
 }
 
+impl Terms {
+    /// All that there are, in the order of [`Terms::index`].
+    pub(crate) const ALL: [Self; 5] = [
+        Self { free_gas: false, free_blobs: false, validation: Validation::Call },
+        Self { free_gas: true, free_blobs: false, validation: Validation::Call },
+        Self { free_gas: false, free_blobs: true, validation: Validation::Call },
+        Self { free_gas: true, free_blobs: true, validation: Validation::Call },
+        Self { free_gas: false, free_blobs: false, validation: Validation::Full },
+    ];
+
+    /// Its place in [`Terms::ALL`].
+    pub(crate) fn index(self) -> u32 {
+        match self.validation {
+            Validation::Call => u32::from(self.free_gas) + 2 * u32::from(self.free_blobs),
+            Validation::Full => 4,
+        }
+    }
+}
+
 impl Call {
     /// A call from the zero address.
     #[must_use]
@@ -86,7 +111,7 @@ impl Call {
 
     /// With another sender.
     #[must_use]
-    pub fn from(mut self, from: H160) -> Self {
+    pub fn sender(mut self, from: H160) -> Self {
         self.from = from;
         self
     }
@@ -132,7 +157,9 @@ impl Call {
     /// The transaction. `nonce` is the sender's.
     pub(crate) fn transaction(&self, gas_cap: u64, fork: Fork, nonce: u64) -> Transaction {
         let one_price = self.max_fee_per_gas == self.max_priority_fee_per_gas;
-        let transaction_type = if !self.authorization_list.is_empty() {
+        let transaction_type = if let Some(transaction_type) = self.transaction_type {
+            transaction_type
+        } else if !self.authorization_list.is_empty() {
             TransactionType::SetCode
         } else if !self.blob_versioned_hashes.is_empty() {
             TransactionType::Blob
@@ -144,9 +171,9 @@ impl Call {
             TransactionType::Legacy
         };
         let max_fee_per_gas = self.max_fee_per_gas.unwrap_or_default();
-        let max_priority_fee_per_gas = match transaction_type {
-            TransactionType::Legacy | TransactionType::AccessList => max_fee_per_gas,
-            _ => self.max_priority_fee_per_gas.unwrap_or_default(),
+        let max_priority_fee_per_gas = match (transaction_type, self.max_priority_fee_per_gas) {
+            (TransactionType::Legacy | TransactionType::AccessList, None) => max_fee_per_gas,
+            (_, tip) => tip.unwrap_or_default(),
         };
         Transaction {
             transaction_type,
@@ -158,11 +185,34 @@ impl Call {
             to: self.to,
             value: self.value,
             input: self.input.clone(),
-            chain_id: None,
+            chain_id: self.chain_id,
             access_list: self.access_list.clone(),
             blob_versioned_hashes: self.blob_versioned_hashes.clone(),
             max_fee_per_blob_gas: self.max_fee_per_blob_gas.unwrap_or_default(),
             authorization_list: self.authorization_list.clone(),
+        }
+    }
+}
+
+impl From<Transaction> for Call {
+    /// The transaction as a call that keeps all of its rules.
+    fn from(transaction: Transaction) -> Self {
+        Self {
+            from: transaction.sender,
+            to: transaction.to,
+            gas: Some(transaction.gas_limit),
+            max_fee_per_gas: Some(transaction.max_fee_per_gas),
+            max_priority_fee_per_gas: Some(transaction.max_priority_fee_per_gas),
+            value: transaction.value,
+            input: transaction.input,
+            nonce: Some(transaction.nonce),
+            access_list: transaction.access_list,
+            blob_versioned_hashes: transaction.blob_versioned_hashes,
+            max_fee_per_blob_gas: Some(transaction.max_fee_per_blob_gas),
+            authorization_list: transaction.authorization_list,
+            chain_id: transaction.chain_id,
+            transaction_type: Some(transaction.transaction_type),
+            validation: Validation::Full,
         }
     }
 }

@@ -50,6 +50,15 @@ impl Engine {
         }
     }
 
+    /// The groups that so many calls run in, if they run in groups.
+    pub fn groups(&self, calls: usize) -> Option<&Lockstep> {
+        match self {
+            Self::Lockstep(lockstep) => Some(lockstep),
+            Self::Gpu { otherwise: Some(lockstep), .. } if calls < FEW_FOR_A_DEVICE => Some(lockstep),
+            Self::Cpu | Self::Gpu { .. } => None,
+        }
+    }
+
     /// Executes a batch whose environments are independent.
     pub fn execute(&self, batch: &Batch, sink: &Sink<'_>) {
         match self {

@@ -9,9 +9,12 @@ use super::keys::Key;
 use super::snapshot::{Origin, Snapshot};
 use crate::trace::{AccessList, CallFrames};
 use hashbrown::{HashMap, HashSet};
-use isolane_cpu::{Available, Machine, with_machine};
-use isolane_spec::{Batch, Budget, Environment, ExecutionError, Order, StateError, StateView, Validation};
+use isolane_cpu::{Available, Lockstep, Machine, lockstep, with_machine};
+use isolane_spec::{
+    Batch, Budget, Environment, ExecutionError, H160, Order, StateError, StateView, Transaction, Validation,
+};
 use rayon::prelude::*;
+use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -82,6 +85,9 @@ impl Work for Calls<'_> {
         if self.want.intersects(Want::WATCHED) {
             return self.inner.install(|| units.par_iter().map(|&unit| self.watched(state, unit)).collect());
         }
+        if let Some(lockstep) = self.inner.engine.groups(units.len()) {
+            return self.inner.install(|| self.in_groups(lockstep, state, units));
+        }
         let fork = self.snapshot.rules().fork;
         let diffs = self.want.contains(Want::DIFF);
         let mut batch = Batch::default();
@@ -124,7 +130,46 @@ impl Work for Calls<'_> {
     }
 }
 
+/// Calls that run the same code, and probably the same way through it, next to each other.
+fn alike(call: &Call) -> (Option<H160>, u32, usize) {
+    (call.to, call.selector(), call.input.len())
+}
+
 impl Calls<'_> {
+    /// Executes calls in groups of those that are alike. Each group is a task: from its transactions to its outcomes nothing
+    /// leaves the caches of one core.
+    fn in_groups(&self, lockstep: &Lockstep, state: &Arc<dyn StateView>, units: &[usize]) -> Vec<Attempt<CallOutcome>> {
+        let diffs = self.want.contains(Want::DIFF);
+        let environments: Vec<Environment> =
+            Terms::ALL.iter().map(|terms| self.snapshot.environment(Arc::clone(state), *terms, diffs)).collect();
+        let groups = Groups { calls: self, lockstep, run: lockstep.begin(units.len()), environments, state };
+        let mut attempts: Vec<Option<Attempt<CallOutcome>>> = Vec::new();
+        attempts.resize_with(units.len(), || None);
+        let first = units.first().and_then(|&unit| self.calls.get(unit)).map(alike);
+        if units.par_iter().with_min_len(4_096).all(|&unit| self.calls.get(unit).map(alike) == first) {
+            let chunks = units.par_chunks(Lockstep::GROUP).zip(attempts.par_chunks_mut(Lockstep::GROUP));
+            chunks.for_each(|(units, attempts)| groups.execute(units, |lane, attempt| attempts[lane] = Some(attempt)));
+        } else {
+            let mut order: Vec<u32> = (0..units.len() as u32).collect();
+            let kind = |place: &u32| self.calls.get(units[*place as usize]).map(alike);
+            order.par_sort_by_cached_key(kind);
+            let done: Vec<Vec<(u32, Attempt<CallOutcome>)>> = order
+                .par_chunks(Lockstep::GROUP)
+                .map(|places| {
+                    let mut done = Vec::with_capacity(places.len());
+                    let units: Vec<usize> = places.iter().map(|place| units[*place as usize]).collect();
+                    groups.execute(&units, |lane, attempt| done.push((places[lane], attempt)));
+                    done
+                })
+                .collect();
+            for (place, attempt) in done.into_iter().flatten() {
+                attempts[place as usize] = Some(attempt);
+            }
+        }
+        let lost = || Attempt::Failed(ExecutionError::Panic("a call was lost".to_owned()).into());
+        attempts.into_iter().map(|attempt| attempt.unwrap_or_else(lost)).collect()
+    }
+
     fn watched(&self, state: &Arc<dyn StateView>, unit: usize) -> Attempt<CallOutcome> {
         let diffs = self.want.contains(Want::DIFF);
         let order = Order::Independent;
@@ -137,6 +182,52 @@ impl Calls<'_> {
             Attempt::Lacks(error) => Attempt::Lacks(error),
             Attempt::Failed(error) => Attempt::Failed(error),
         }
+    }
+}
+
+/// Calls of one run, executed group by group.
+struct Groups<'a> {
+    calls: &'a Calls<'a>,
+    lockstep: &'a Lockstep,
+    run: lockstep::Run,
+    /// One for each of [`Terms::ALL`].
+    environments: Vec<Environment>,
+    state: &'a Arc<dyn StateView>,
+}
+
+thread_local! {
+    /// The transactions of a group, for their buffer.
+    static TRANSACTIONS: RefCell<Vec<(u32, Transaction)>> = const { RefCell::new(Vec::new()) };
+}
+
+impl Groups<'_> {
+    /// Executes at most one group's calls. `sink` gets what became of them, by their place among `units`.
+    fn execute(&self, units: &[usize], mut sink: impl FnMut(usize, Attempt<CallOutcome>)) {
+        let Calls { inner, snapshot, calls, want } = *self.calls;
+        let fork = snapshot.rules().fork;
+        let mut transactions = TRANSACTIONS.take();
+        transactions.clear();
+        // The places of those that there is a transaction of: with full validation, state can be missing before.
+        let mut places = [0; Lockstep::GROUP];
+        for (place, call) in units.iter().map(|&unit| calls.get(unit)).enumerate() {
+            let Some(call) = call else { continue };
+            match nonce(call, &**self.state) {
+                Ok(nonce) => {
+                    places[transactions.len()] = place;
+                    transactions.push((call.terms().index(), call.transaction(inner.gas_cap, fork, nonce)));
+                }
+                Err(error) => sink(place, Attempt::Lacks(error)),
+            }
+        }
+        self.lockstep.execute_group(self.run, &self.environments, &transactions, &mut |lane, result, left| {
+            let (ran_on, escape) = match left {
+                None => (RanOn::Lockstep, None),
+                Some(leave) => (RanOn::Cpu, Some(Escape::of(leave))),
+            };
+            sink(places[lane], Attempt::of(result.map(|outcome| CallOutcome::new(outcome, want, ran_on, escape))));
+        });
+        transactions.clear();
+        TRANSACTIONS.set(transactions);
     }
 }
 

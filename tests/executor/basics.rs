@@ -56,7 +56,7 @@ fn lanes_say_where_they_ran() {
     let executor = executor(BackendKind::Lockstep);
     let snapshot = executor.snapshot(&Arc::new(MemorySource::new(world(100))), block(), rules());
     let mut calls = balance_calls(TOKEN, 100);
-    calls.push(Call::new(holder(3), []));
+    calls.push(Call::new(holder(3), vec![]));
     let outcomes = executor.run(&snapshot, &calls, Want::OUTPUT);
     let ran: Vec<RanOn> = outcomes.iter().map(|outcome| outcome.as_ref().expect("an outcome").ran_on).collect();
     assert!(ran[..100].iter().all(|ran| *ran == RanOn::Lockstep), "{ran:?}");

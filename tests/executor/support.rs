@@ -174,9 +174,8 @@ pub fn balance_calls(to: H160, holders: u64) -> Vec<Call> {
 }
 
 /// A source over a state, which is only asked key by key, and counts how often.
-#[derive(Default)]
 pub struct Counting {
-    pub state: Arc<MemoryState>,
+    pub state: Arc<dyn StateView>,
     /// Requests for accounts, slots, codes, hashes, storages.
     pub requests: [AtomicUsize; 5],
     /// Keys in them.
@@ -195,7 +194,20 @@ pub struct Counting {
 
 impl Counting {
     pub fn new(state: MemoryState) -> Self {
-        Self { state: Arc::new(state), ..Self::default() }
+        Self::over(Arc::new(state))
+    }
+
+    pub fn over(state: Arc<dyn StateView>) -> Self {
+        Self {
+            state,
+            requests: Default::default(),
+            keys: AtomicUsize::new(0),
+            fails: Mutex::new(None),
+            panics: None,
+            short: false,
+            lies: false,
+            down: false,
+        }
     }
 
     pub fn requests(&self) -> [usize; 5] {

@@ -54,6 +54,13 @@ thread_local! {
 /// Tells one batch from another.
 static BATCHES: AtomicU64 = AtomicU64::new(1);
 
+/// Groups that belong together: see [`Lockstep::begin`].
+#[derive(Clone, Copy, Debug)]
+pub struct Run {
+    number: u64,
+    cold: bool,
+}
+
 /// Takes the result of a transaction, by its index in the batch, and why it was not in a group. Called from many threads.
 pub type Told<'a> = dyn Fn(usize, Result<Outcome, ExecutionError>, Option<Leave>) + Sync + 'a;
 
@@ -111,13 +118,53 @@ impl Lockstep {
                 sink(index, Err(ExecutionError::NoEnvironment(*number)), Some(Leave::Failed));
             }
         }
-        let number = BATCHES.fetch_add(1, Ordering::Relaxed);
-        groups.par_iter().for_each(|group| self.run_group(number, batch, group, sink));
+        let run = Run { number: BATCHES.fetch_add(1, Ordering::Relaxed), cold: batch.transactions.len() >= COLD };
+        groups.par_iter().for_each(|group| self.run_group(run, batch, group, sink));
         backend::execute_all(batch, &alone, &|index, result| sink(index, result, left.get(&index).copied()));
     }
 
-    /// Executes one group; should that fail for a defect, its transactions one by one.
-    fn run_group(&self, number: u64, batch: &Batch, indices: &[usize], sink: &Told<'_>) {
+    /// Tells the groups of one run from those of others.
+    #[must_use]
+    pub fn begin(&self, transactions: usize) -> Run {
+        self.count(&Statistics { transactions: transactions as u64, ..Statistics::default() });
+        Run { number: BATCHES.fetch_add(1, Ordering::Relaxed), cold: transactions >= COLD }
+    }
+
+    /// Executes transactions as one group, on this thread and each from the base state of its environment: at most
+    /// [`Self::GROUP`], which need not run the same code, but had better. All groups of a run have the same environments, of
+    /// which none has permissions, a budget, messages or precompiles of its own ([`Environment::is_restricted`]). `sink` gets
+    /// each result with its index, in no particular order.
+    pub fn execute_group(
+        &self,
+        run: Run,
+        environments: &[Environment],
+        transactions: &[(u32, Transaction)],
+        sink: &mut dyn FnMut(usize, Result<Outcome, ExecutionError>, Option<Leave>),
+    ) {
+        let transactions = &transactions[..transactions.len().min(LANES)];
+        let mut jobs = Vec::with_capacity(transactions.len());
+        for (index, (number, transaction)) in transactions.iter().enumerate() {
+            match environments.get(*number as usize) {
+                Some(environment) if !environment.is_restricted() => {
+                    jobs.push((index, Job { environment, number: *number, transaction }));
+                }
+                Some(environment) => {
+                    sink(index, backend::alone(environment, transaction), Some(Leave::Restricted));
+                }
+                None => sink(index, Err(ExecutionError::NoEnvironment(*number)), Some(Leave::Failed)),
+            }
+        }
+        let (indices, jobs): (Vec<usize>, Vec<Job<'_>>) = jobs.into_iter().unzip();
+        if !jobs.is_empty() {
+            self.run_jobs(run, &jobs, &mut |lane, result, left| sink(indices[lane], result, left));
+        }
+    }
+
+    /// The most transactions of a group.
+    pub const GROUP: usize = LANES;
+
+    /// Executes one group of a batch.
+    fn run_group(&self, run: Run, batch: &Batch, indices: &[usize], sink: &Told<'_>) {
         let jobs: Vec<Job<'_>> = indices
             .iter()
             .filter_map(|&index| {
@@ -126,15 +173,25 @@ impl Lockstep {
                 Some(Job { environment, number: *number, transaction })
             })
             .collect();
+        self.run_jobs(run, &jobs, &mut |lane, result, left| sink(indices[lane], result, left));
+    }
+
+    /// Executes one group; should that fail for a defect, its transactions one by one.
+    fn run_jobs(
+        &self,
+        run: Run,
+        jobs: &[Job<'_>],
+        sink: &mut dyn FnMut(usize, Result<Outcome, ExecutionError>, Option<Leave>),
+    ) {
         // Taken out, so that nothing is left of a group that panics.
         let mut group = GROUP.with_borrow_mut(Option::take).unwrap_or_else(|| Group::new(self.simd()));
         group.set_level(self.simd());
-        group.cold = batch.transactions.len() >= COLD;
+        group.cold = run.cold;
         let mut done = [false; LANES];
         let ran = catch_unwind(AssertUnwindSafe(|| {
-            group.execute(number, &jobs, |lane, result| {
+            group.execute(run.number, jobs, |lane, result, left| {
                 done[lane] = true;
-                sink(indices[lane], result, None);
+                sink(lane, result, left);
             });
             group
         }));
@@ -145,10 +202,10 @@ impl Lockstep {
             }
             Err(_) => {
                 let mut statistics = Statistics::default();
-                for (lane, (&index, job)) in indices.iter().zip(&jobs).enumerate() {
+                for (lane, job) in jobs.iter().enumerate() {
                     if !done[lane] {
                         statistics.leave(Leave::Failed, 1);
-                        sink(index, backend::alone(job.environment, job.transaction), Some(Leave::Failed));
+                        sink(lane, backend::alone(job.environment, job.transaction), Some(Leave::Failed));
                     }
                 }
                 self.count(&statistics);

@@ -9,7 +9,7 @@ use crate::load::code_cache::CodeCache;
 use crate::load::envelope;
 use crate::load::typed::{InputError, parse, read};
 use crate::load::witness::{WithBlockHashes, WitnessFile};
-use isolane_spec::{BlockContext, Rules, StateView, Transaction, Validation};
+use isolane_spec::{BlockContext, Rules, StateView};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -72,7 +72,7 @@ impl OpenedPack {
                 let place = format!("block.transactions[{index}].{}", error.place);
                 InputError::at(place.trim_end_matches('.'), error.problem)
             })?;
-            Ok(call(signed.transaction))
+            Ok(Call::from(signed.transaction))
         };
         let calls = pack.block.transactions.iter().enumerate().map(prepare).collect::<Result<_, InputError>>()?;
         let view: Arc<dyn StateView> = match (witness, pack.prestate) {
@@ -90,25 +90,5 @@ impl OpenedPack {
             }
         };
         Ok(Self { source: Arc::new(ViewSource::new(view)), block: block_context(&header, &rules), rules, calls })
-    }
-}
-
-/// A transaction as a call that keeps all rules.
-fn call(transaction: Transaction) -> Call {
-    Call {
-        from: transaction.sender,
-        to: transaction.to,
-        gas: Some(transaction.gas_limit),
-        max_fee_per_gas: Some(transaction.max_fee_per_gas),
-        max_priority_fee_per_gas: Some(transaction.max_priority_fee_per_gas),
-        value: transaction.value,
-        input: transaction.input,
-        nonce: Some(transaction.nonce),
-        access_list: transaction.access_list,
-        max_fee_per_blob_gas: (!transaction.blob_versioned_hashes.is_empty())
-            .then_some(transaction.max_fee_per_blob_gas),
-        blob_versioned_hashes: transaction.blob_versioned_hashes,
-        authorization_list: transaction.authorization_list,
-        validation: Validation::Full,
     }
 }
