@@ -10,6 +10,7 @@ pub mod convert;
 pub mod diff;
 pub mod engine;
 pub mod exchange;
+pub mod executor;
 pub mod fetch;
 pub mod gather;
 pub mod gpu;
@@ -18,11 +19,16 @@ pub mod manifest;
 pub mod replay;
 pub mod report;
 pub mod schedule;
+pub mod serve;
 pub mod source;
 pub mod tables;
 pub mod trace;
 pub mod trie;
 
+pub use executor::{
+    BlockOverrides, Call, CallOutcome, Executor, ExecutorBuilder, ExecutorError, Snapshot, StateOverrides, StateSource,
+    Ticket, Want,
+};
 pub use isolane_cpu as cpu;
 pub use isolane_spec as spec;
 

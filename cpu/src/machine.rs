@@ -8,7 +8,7 @@ use crate::validation::GAS_PER_BLOB;
 use crate::watch::Watcher;
 use isolane_spec::{
     AccountDiff, AccountInfo, Answer, Budget, Bytes, Delivery, Environment, ExecutionError, H160, H256, KECCAK_EMPTY,
-    Outcome, Query, Reads, StateView, Status, Transaction, U256,
+    Outcome, Query, Reads, StateView, Status, Transaction, U256, Validation,
 };
 use std::sync::Arc;
 
@@ -84,6 +84,19 @@ impl Machine {
     /// own budget, until the next allowance or [`Self::reset`].
     pub fn set_allowance(&mut self, left: Budget) {
         self.executor.lane.allowance = left;
+    }
+
+    /// What gas and blob gas cost in the following transactions, until the next [`Self::reset`]: simulated calls pay nothing where
+    /// they name no price.
+    pub fn set_base_fees(&mut self, base_fee: U256, blob_base_fee: U256) {
+        let block = &mut self.executor.lane.environment.block;
+        block.base_fee = base_fee;
+        block.blob_base_fee = blob_base_fee;
+    }
+
+    /// Which rules the following transactions have to keep, until the next [`Self::reset`].
+    pub fn set_validation(&mut self, validation: Validation) {
+        self.executor.lane.environment.validation = validation;
     }
 
     /// The most state gas that a transaction may use (EIP-8037), which a block has to have left besides what

@@ -14,7 +14,7 @@ use crate::watch::Hook;
 use alloy_rlp::Encodable;
 use isolane_spec::{
     Authorization, Budget, Bytes, ExecutionError, Fork, H160, Halt, InvalidTransaction, KECCAK_EMPTY, Outcome, Rule,
-    StateError, Status, Transaction, U256, word,
+    StateError, Status, Transaction, U256, Validation, word,
 };
 
 /// Who makes system calls (EIP-4788).
@@ -216,10 +216,12 @@ impl Executor {
         journal.set_balance(sender, balance.overflowing_add(unspent).0);
         let fee = wei(&tip, gas_used);
         self.lane.unseen_fee = (!self.lane.journal.has_seen(&coinbase)).then_some(fee);
-        let coinbase = self.lane.load(&coinbase)?;
-        let journal = &mut self.lane.journal;
-        let balance = journal.account(coinbase).info.balance;
-        journal.set_balance(coinbase, balance.overflowing_add(fee).0);
+        if self.lane.environment.keeps_changes() {
+            let coinbase = self.lane.load(&coinbase)?;
+            let journal = &mut self.lane.journal;
+            let balance = journal.account(coinbase).info.balance;
+            journal.set_balance(coinbase, balance.overflowing_add(fee).0);
+        }
         self.lane.log_final_burns();
         hook.catch_up(&self.lane);
         let mut outcome = self.outcome(ended, gas_used, refund);
@@ -265,7 +267,11 @@ impl Executor {
     ) -> Result<Result<(), InvalidTransaction>, StateError> {
         use InvalidTransaction as Invalid;
         let info = self.lane.journal.account(sender).info;
-        let (expected, got) = (info.nonce, transaction.nonce);
+        let simulated = self.lane.environment.validation == Validation::Call;
+        if simulated && info.nonce == u64::MAX {
+            return Ok(Err(Invalid::NonceOverflow));
+        }
+        let (expected, got) = (info.nonce, if simulated { info.nonce } else { transaction.nonce });
         if got < expected {
             return Ok(Err(Invalid::NonceTooLow { expected, got }));
         }
@@ -276,7 +282,7 @@ impl Executor {
         if info.balance < required {
             return Ok(Err(Invalid::InsufficientFunds { required, got: info.balance }));
         }
-        if info.code_hash != KECCAK_EMPTY {
+        if info.code_hash != KECCAK_EMPTY && !simulated {
             // EIP-3607 holds for all blocks: none before it broke it.
             if self.lane.delegation(sender)?.is_none() {
                 return Ok(Err(Invalid::SenderHasCode));
@@ -466,7 +472,7 @@ impl Executor {
             created: ended.created,
             logs: std::mem::take(&mut journal.logs),
             messages: std::mem::take(&mut journal.messages),
-            diff: journal.finish(),
+            diff: if self.lane.environment.keeps_changes() { journal.finish() } else { Vec::new() },
             steps: self.lane.steps,
             denial: self.lane.denial,
         }

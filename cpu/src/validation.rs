@@ -4,7 +4,7 @@
 use crate::machine::Available;
 use crate::state_gas::StateGas;
 use isolane_spec::gas::GasSchedule;
-use isolane_spec::{Environment, Fork, InvalidTransaction, Transaction, TransactionType, U256};
+use isolane_spec::{Environment, Fork, InvalidTransaction, Transaction, TransactionType, U256, Validation};
 
 /// Gas of one blob (EIP-4844).
 pub(crate) const GAS_PER_BLOB: u64 = 1 << 17;
@@ -101,6 +101,9 @@ pub(crate) fn validate_form(
             got: transaction.input.len(),
         });
     }
+    if fork < Fork::Amsterdam && environment.validation == Validation::Call {
+        return Ok(intrinsic);
+    }
     // From EIP-8037 on the cap is on regular gas: all that is known of it here is the least.
     let capped = if fork >= Fork::Amsterdam { intrinsic.regular.max(intrinsic.floor) } else { got };
     if schedule.transaction_gas_cap != u32::MAX && capped > u64::from(schedule.transaction_gas_cap) {
@@ -119,6 +122,10 @@ pub(crate) fn validate_in_block(
 ) -> Result<(), InvalidTransaction> {
     use InvalidTransaction as Invalid;
     let block = &environment.block;
+    let available = match environment.validation {
+        Validation::Full => available,
+        Validation::Call => Available { gas: u64::MAX, blob_gas: u64::MAX },
+    };
     let kind = transaction.transaction_type;
     // From EIP-8037 on the block counts regular gas and state gas apart.
     let most_gas = if environment.rules.fork >= Fork::Amsterdam {

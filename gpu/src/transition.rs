@@ -234,7 +234,7 @@ pub fn prepare(
     let block = &environment.block;
     let mut accounts = Accounts::new(fork, state);
     let sender = accounts.load(&transaction.sender)?;
-    if let Err(reason) = validation::validate_sender(transaction, &accounts, sender)? {
+    if let Err(reason) = validation::validate_sender(transaction, &accounts, sender, environment.validation)? {
         return rejected(reason);
     }
 

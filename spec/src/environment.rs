@@ -150,6 +150,17 @@ pub enum Order {
     Independent,
 }
 
+/// Which rules a transaction has to keep so that it is executed at all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Validation {
+    /// All of the protocol.
+    #[default]
+    Full,
+    /// Those of a simulated call (`eth_call`): the sender's nonce and code (EIP-3607), what is left in the block, and the cap on
+    /// the gas of one transaction (EIP-7825) do not matter.
+    Call,
+}
+
 /// An isolated execution environment.
 #[derive(Clone)]
 pub struct Environment {
@@ -169,6 +180,11 @@ pub struct Environment {
     pub budget: Budget,
     /// Messages to and from other environments; `None` = plain Ethereum, without the system address.
     pub messaging: Option<Messaging>,
+    /// Which rules its transactions have to keep.
+    pub validation: Validation,
+    /// Whether somebody reads [`crate::Outcome::diff`]. Where nobody does, and no transaction starts from what another left,
+    /// backends may leave it empty, and not look at the beneficiary either.
+    pub diffs: bool,
 }
 
 impl Environment {
@@ -184,7 +200,15 @@ impl Environment {
             permissions: Permissions::default(),
             budget: Budget::default(),
             messaging: None,
+            validation: Validation::Full,
+            diffs: true,
         }
+    }
+
+    /// Whether what a transaction changed matters after it.
+    #[must_use]
+    pub fn keeps_changes(&self) -> bool {
+        self.diffs || self.order == Order::Sequential
     }
 
     /// Whether any opcode, precompile, permission or budget differs from the protocol's, or messages add to it: such

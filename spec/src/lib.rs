@@ -20,7 +20,7 @@ pub mod word;
 
 pub use batch::{Backend, Batch, ExecutionError};
 pub use bytes::Bytes;
-pub use environment::{BlobSchedule, BlockContext, Budget, Environment, Order, blob_base_fee};
+pub use environment::{BlobSchedule, BlockContext, Budget, Environment, Order, Validation, blob_base_fee};
 pub use fork::{Fork, UnsupportedFork};
 pub use gas::GasSchedule;
 pub use message::{

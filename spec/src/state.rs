@@ -12,6 +12,8 @@ pub enum StateError {
     AccountMissing(H160),
     /// A witness does not prove this slot: never read as zero.
     SlotMissing(H160, U256),
+    /// Whether this account has any storage is not known.
+    StorageMissing(H160),
     /// The code of this hash is not at hand.
     CodeMissing(H256),
     /// The hash of this ancestor block is not at hand.
@@ -25,6 +27,7 @@ impl fmt::Display for StateError {
         match self {
             Self::AccountMissing(address) => write!(f, "witness missing: account {address:?}"),
             Self::SlotMissing(address, key) => write!(f, "witness missing: slot {key:#x} of account {address:?}"),
+            Self::StorageMissing(address) => write!(f, "witness missing: whether account {address:?} has storage"),
             Self::CodeMissing(hash) => write!(f, "code missing: no code with hash {hash:?}"),
             Self::BlockHashMissing(number) => write!(f, "block hash missing: block {number}"),
             Self::Source(text) => write!(f, "state source: {text}"),

@@ -41,6 +41,12 @@ impl CliError {
         Self { exit: Exit::Usage, message: message.into() }
     }
 
+    /// A source or a node that failed.
+    #[must_use]
+    pub fn source(message: impl Into<String>) -> Self {
+        Self { exit: Exit::Source, message: message.into() }
+    }
+
     /// A device that cannot be used.
     #[must_use]
     pub fn device(message: impl Into<String>) -> Self {

@@ -9,6 +9,7 @@ mod fetch;
 mod replay;
 mod report;
 mod run;
+mod serve;
 mod tables;
 mod test;
 mod trace;
@@ -31,6 +32,7 @@ Examples:
   isolane bench --backend gpu                 measure a device against the reference and revm
   isolane run manifest.toml --html report.html  run environments that exchange messages
   isolane fetch --rpc URL --blocks 17M:+10 --out blocks
+  isolane serve --rpc URL                     JSON-RPC in front of a node
   isolane completions bash > /etc/bash_completion.d/isolane
 
 Exit codes: 0 all match, 1 a mismatch, 2 usage, configuration or unreadable input, 3 source or RPC, 4 device.";
@@ -54,6 +56,8 @@ enum Command {
     Run(run::Arguments),
     /// Record blocks of a node as packs, to replay them.
     Fetch(fetch::Arguments),
+    /// Answer JSON-RPC in front of a node: calls in batches, executed here.
+    Serve(serve::Arguments),
     /// Run the official conformance fixtures: state, blockchain, transaction, RLP and trie tests.
     Test(test::TestArgs),
     /// Compare the backends with each other: edge values, generated programs, fixtures, blocks, and their mutations.
@@ -97,6 +101,7 @@ pub fn run(arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> 
         Command::Report(arguments) => report::run(&arguments),
         Command::Run(arguments) => run::run(&arguments),
         Command::Fetch(arguments) => fetch::run(&arguments),
+        Command::Serve(arguments) => serve::run(&arguments),
         Command::Test(arguments) => test::run(&arguments),
         Command::Diff(arguments) => diff::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),

@@ -227,7 +227,7 @@ fn found(inputs: &Inputs) {
     }
 }
 
-fn read_chain(path: &Path) -> Result<crate::chain::ChainSpec, CliError> {
+pub(super) fn read_chain(path: &Path) -> Result<crate::chain::ChainSpec, CliError> {
     let name = path.display();
     let text = std::fs::read_to_string(path)
         .map_err(|error| CliError::usage(format!("{name}: cannot read it: {error}: check --chain-config")))?;

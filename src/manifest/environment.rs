@@ -15,7 +15,7 @@ use isolane_spec::{
 use std::num::NonZeroU32;
 
 /// The least gas of any transaction.
-const LEAST_GAS: u64 = 21_000;
+pub(super) const LEAST_GAS: u64 = 21_000;
 /// Gas limit of a block where nothing is said about it.
 const BLOCK_GAS: u64 = 30_000_000;
 

@@ -4,6 +4,7 @@ mod allow;
 mod environment;
 pub mod source;
 mod state;
+mod tenant;
 mod transactions;
 
 use crate::convert::keccak;
@@ -14,6 +15,7 @@ use source::{At, Document, ManifestError, Result, Value, nearest};
 use std::cell::RefCell;
 use std::num::{NonZeroU32, NonZeroU64};
 use std::path::{Path, PathBuf};
+pub(crate) use tenant::{read_budget, read_permissions};
 
 /// The most environments of a run.
 const MAX_ENVIRONMENTS: usize = 4096;

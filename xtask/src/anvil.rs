@@ -29,15 +29,20 @@ pub struct Anvil {
 }
 
 impl Anvil {
-    /// Starts it; `run` gets its files.
+    /// Starts it with the chain of a fork; `run` gets its files.
     pub fn start(npm: &Path, fork: &str, run: &Path) -> Result<Self> {
+        Self::script(npm, "record.mjs", &[fork, &run.display().to_string()], run)
+    }
+
+    /// Starts it by a script that says, in one line of JSON, where it is.
+    pub fn script(npm: &Path, script: &str, arguments: &[&str], run: &Path) -> Result<Self> {
         if run.exists() {
             std::fs::remove_dir_all(run)?;
         }
         std::fs::create_dir_all(run)?;
         let mut process = Command::new("node")
-            .args(["record.mjs", fork])
-            .arg(run)
+            .arg(script)
+            .args(arguments)
             .current_dir(npm)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -47,7 +52,7 @@ impl Anvil {
         let output = process.stdout.take().context("no pipe from node")?;
         BufReader::new(output).read_line(&mut about)?;
         let read: serde_json::Value =
-            serde_json::from_str(&about).with_context(|| format!("{fork}: the chain could not be made"))?;
+            serde_json::from_str(&about).with_context(|| format!("{script}: the chain could not be made"))?;
         let url = read["url"].as_str().context("no url")?.to_owned();
         let last = read["last"].as_u64().context("no last block")?;
         Ok(Self { process, about, url, last })

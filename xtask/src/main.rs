@@ -1,4 +1,4 @@
-//! The development tasks: `cargo xtask test|bench|codegen|contracts|mutants|node|setup|testdata`.
+//! The development tasks: `cargo xtask test|bench|codegen|contracts|mutants|node|serve|setup|soak|testdata`.
 
 mod anvil;
 mod bench;
@@ -6,6 +6,7 @@ mod codegen;
 mod contracts;
 mod mutants;
 mod node;
+mod serve;
 mod setup;
 mod shell;
 mod tally;
@@ -39,6 +40,10 @@ enum Task {
     Setup(setup::Args),
     /// Replays blocks of a real node, anvil from npm, from end to end.
     Node(node::Args),
+    /// Compares `isolane serve` with the node behind it, asked by a client library, and measures both.
+    Serve(serve::Args),
+    /// Sends `isolane serve` mixed requests for some minutes, good and bad ones, and checks every answer.
+    Soak(serve::soak::Args),
     /// Makes the bundled test data again.
     Testdata(testdata::Args),
 }
@@ -52,6 +57,8 @@ fn main() -> ExitCode {
         Task::Mutants(args) => mutants::run(&args),
         Task::Setup(args) => setup::run(&args),
         Task::Node(args) => node::run(&args),
+        Task::Serve(args) => serve::run(&args),
+        Task::Soak(args) => serve::soak::run(&args),
         Task::Testdata(args) => testdata::run(&args),
     };
     match result {

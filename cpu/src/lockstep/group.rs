@@ -100,12 +100,12 @@ impl Group {
     }
 
     /// Executes at most [`LANES`] transactions, each from its environment's base state. `sink` gets their outcomes, with their
-    /// index among the jobs, in no particular order. `batch` is another number for each batch.
+    /// index among the jobs and the reason why the group did not execute them, in no particular order. `batch` is another number for each batch.
     pub fn execute(
         &mut self,
         batch: u64,
         jobs: &[Job<'_>],
-        mut sink: impl FnMut(usize, Result<Outcome, ExecutionError>),
+        mut sink: impl FnMut(usize, Result<Outcome, ExecutionError>, Option<Leave>),
     ) {
         let jobs = &jobs[..jobs.len().min(LANES)];
         self.take_seats(batch, jobs);
@@ -123,13 +123,15 @@ impl Group {
 
         let mut opened: [Option<Opened>; LANES] = std::array::from_fn(|_| None);
         let mut first = Vec::new();
+        let mut uncoded: Mask = 0;
         for (lane, job) in jobs.iter().enumerate() {
             self.ask_for(lane + 1);
             let seat = &mut self.seats[lane];
             let available = Available::of(job.environment);
             match seat.open(&mut self.programs, job.transaction, available, &mut ()) {
-                Ok(Open::Done(outcome)) => sink(lane, Ok(*outcome)),
+                Ok(Open::Done(outcome)) => sink(lane, Ok(*outcome), Some(Leave::NoCode)),
                 Ok(Open::Ended(open, ended)) => {
+                    uncoded |= 1 << lane;
                     opened[lane] = Some(open);
                     self.results.ended[lane] = Some(ended);
                 }
@@ -139,10 +141,12 @@ impl Group {
                 }
                 Err(error) => {
                     seat.abandon();
-                    sink(lane, Err(error.into()));
+                    sink(lane, Err(error.into()), Some(Leave::Failed));
                 }
             }
         }
+        let too_few = first.iter().filter(|(program, lanes)| *program == OWN || lanes.count_ones() < THIN);
+        let few = too_few.fold(0, |mask, (_, lanes)| mask | lanes);
         while let Some((program, lanes)) = first.pop() {
             if self.start(0, program, lanes) {
                 self.drive();
@@ -153,7 +157,7 @@ impl Group {
         for (lane, error) in self.results.failed.drain(..) {
             opened[lane] = None;
             self.seats[lane].abandon();
-            sink(lane, Err(error.into()));
+            sink(lane, Err(error.into()), Some(Leave::Failed));
         }
         self.statistics.whole += jobs.len() as u64 - u64::from(self.helped.count_ones());
         for (lane, job) in jobs.iter().enumerate() {
@@ -167,7 +171,12 @@ impl Group {
                     }),
                     None => Err(ExecutionError::Panic("a lane was lost".to_owned())),
                 };
-                sink(lane, closed);
+                let left = match (uncoded >> lane & 1, few >> lane & 1) {
+                    (1, _) => Some(Leave::NoCode),
+                    (_, 1) => Some(Leave::Few),
+                    _ => None,
+                };
+                sink(lane, closed, left);
             }
             // Nothing that is kept may keep a state alive.
             seat.lane.environment.state = Arc::clone(&self.nothing);

@@ -18,7 +18,7 @@ mod words;
 pub use simd::SimdLevel;
 pub use statistics::{Leave, Statistics};
 
-use crate::backend::{self, Sink};
+use crate::backend;
 use crate::program::TableKey;
 use group::{Group, Job};
 use hashbrown::HashMap;
@@ -53,6 +53,16 @@ thread_local! {
 
 /// Tells one batch from another.
 static BATCHES: AtomicU64 = AtomicU64::new(1);
+
+/// Groups that belong together: see [`Lockstep::begin`].
+#[derive(Clone, Copy, Debug)]
+pub struct Run {
+    number: u64,
+    cold: bool,
+}
+
+/// Takes the result of a transaction, by its index in the batch, and why it was not in a group. Called from many threads.
+pub type Told<'a> = dyn Fn(usize, Result<Outcome, ExecutionError>, Option<Leave>) + Sync + 'a;
 
 /// Transactions that run the same code, and probably the same way through it.
 #[derive(PartialEq, Eq, Hash)]
@@ -95,21 +105,66 @@ impl Lockstep {
     /// Executes a batch as [`Backend::execute`] does, and hands each result with the index of its transaction to `sink` at
     /// once, from many threads and in no particular order: nothing is kept.
     pub fn execute_each(&self, batch: &Batch, sink: &(dyn Fn(usize, Result<Outcome, ExecutionError>) + Sync)) {
-        let Plan { groups, alone, mut statistics } = plan(batch);
+        self.execute_told(batch, &|index, result, _| sink(index, result));
+    }
+
+    /// As [`Self::execute_each`]; each result comes with the reason why its transaction was not in a group, if it was not.
+    pub fn execute_told(&self, batch: &Batch, sink: &Told<'_>) {
+        let Plan { groups, alone, left, mut statistics } = plan(batch);
         statistics.transactions = batch.transactions.len() as u64;
         self.count(&statistics);
         for (index, (number, _)) in batch.transactions.iter().enumerate() {
             if *number as usize >= batch.environments.len() {
-                sink(index, Err(ExecutionError::NoEnvironment(*number)));
+                sink(index, Err(ExecutionError::NoEnvironment(*number)), Some(Leave::Failed));
             }
         }
-        let number = BATCHES.fetch_add(1, Ordering::Relaxed);
-        groups.par_iter().for_each(|group| self.run_group(number, batch, group, sink));
-        backend::execute_all(batch, &alone, sink);
+        let run = Run { number: BATCHES.fetch_add(1, Ordering::Relaxed), cold: batch.transactions.len() >= COLD };
+        groups.par_iter().for_each(|group| self.run_group(run, batch, group, sink));
+        backend::execute_all(batch, &alone, &|index, result| sink(index, result, left.get(&index).copied()));
     }
 
-    /// Executes one group; should that fail for a defect, its transactions one by one.
-    fn run_group(&self, number: u64, batch: &Batch, indices: &[usize], sink: &Sink<'_>) {
+    /// Tells the groups of one run from those of others.
+    #[must_use]
+    pub fn begin(&self, transactions: usize) -> Run {
+        self.count(&Statistics { transactions: transactions as u64, ..Statistics::default() });
+        Run { number: BATCHES.fetch_add(1, Ordering::Relaxed), cold: transactions >= COLD }
+    }
+
+    /// Executes transactions as one group, on this thread and each from the base state of its environment: at most
+    /// [`Self::GROUP`], which need not run the same code, but had better. All groups of a run have the same environments, of
+    /// which none has permissions, a budget, messages or precompiles of its own ([`Environment::is_restricted`]). `sink` gets
+    /// each result with its index, in no particular order.
+    pub fn execute_group(
+        &self,
+        run: Run,
+        environments: &[Environment],
+        transactions: &[(u32, Transaction)],
+        sink: &mut dyn FnMut(usize, Result<Outcome, ExecutionError>, Option<Leave>),
+    ) {
+        let transactions = &transactions[..transactions.len().min(LANES)];
+        let mut jobs = Vec::with_capacity(transactions.len());
+        for (index, (number, transaction)) in transactions.iter().enumerate() {
+            match environments.get(*number as usize) {
+                Some(environment) if !environment.is_restricted() => {
+                    jobs.push((index, Job { environment, number: *number, transaction }));
+                }
+                Some(environment) => {
+                    sink(index, backend::alone(environment, transaction), Some(Leave::Restricted));
+                }
+                None => sink(index, Err(ExecutionError::NoEnvironment(*number)), Some(Leave::Failed)),
+            }
+        }
+        let (indices, jobs): (Vec<usize>, Vec<Job<'_>>) = jobs.into_iter().unzip();
+        if !jobs.is_empty() {
+            self.run_jobs(run, &jobs, &mut |lane, result, left| sink(indices[lane], result, left));
+        }
+    }
+
+    /// The most transactions of a group.
+    pub const GROUP: usize = LANES;
+
+    /// Executes one group of a batch.
+    fn run_group(&self, run: Run, batch: &Batch, indices: &[usize], sink: &Told<'_>) {
         let jobs: Vec<Job<'_>> = indices
             .iter()
             .filter_map(|&index| {
@@ -118,15 +173,25 @@ impl Lockstep {
                 Some(Job { environment, number: *number, transaction })
             })
             .collect();
+        self.run_jobs(run, &jobs, &mut |lane, result, left| sink(indices[lane], result, left));
+    }
+
+    /// Executes one group; should that fail for a defect, its transactions one by one.
+    fn run_jobs(
+        &self,
+        run: Run,
+        jobs: &[Job<'_>],
+        sink: &mut dyn FnMut(usize, Result<Outcome, ExecutionError>, Option<Leave>),
+    ) {
         // Taken out, so that nothing is left of a group that panics.
         let mut group = GROUP.with_borrow_mut(Option::take).unwrap_or_else(|| Group::new(self.simd()));
         group.set_level(self.simd());
-        group.cold = batch.transactions.len() >= COLD;
+        group.cold = run.cold;
         let mut done = [false; LANES];
         let ran = catch_unwind(AssertUnwindSafe(|| {
-            group.execute(number, &jobs, |lane, result| {
+            group.execute(run.number, jobs, |lane, result, left| {
                 done[lane] = true;
-                sink(indices[lane], result);
+                sink(lane, result, left);
             });
             group
         }));
@@ -137,10 +202,10 @@ impl Lockstep {
             }
             Err(_) => {
                 let mut statistics = Statistics::default();
-                for (lane, (&index, job)) in indices.iter().zip(&jobs).enumerate() {
+                for (lane, job) in jobs.iter().enumerate() {
                     if !done[lane] {
                         statistics.leave(Leave::Failed, 1);
-                        sink(index, backend::alone(job.environment, job.transaction));
+                        sink(lane, backend::alone(job.environment, job.transaction), Some(Leave::Failed));
                     }
                 }
                 self.count(&statistics);
@@ -163,6 +228,8 @@ struct Plan<'b> {
     groups: Vec<Vec<usize>>,
     /// For the reference, by environment.
     alone: Vec<Vec<(usize, &'b Transaction)>>,
+    /// Why.
+    left: HashMap<usize, Leave>,
     statistics: Statistics,
 }
 
@@ -177,8 +244,12 @@ fn plan(batch: &Batch) -> Plan<'_> {
     let refused: Vec<Option<Leave>> =
         batch.environments.iter().zip(&counts).map(|(environment, &count)| refuses(environment, count)).collect();
 
-    let mut plan =
-        Plan { groups: Vec::new(), alone: vec![Vec::new(); environments], statistics: Statistics::default() };
+    let mut plan = Plan {
+        groups: Vec::new(),
+        alone: vec![Vec::new(); environments],
+        left: HashMap::new(),
+        statistics: Statistics::default(),
+    };
     let mut codes: HashMap<(TableKey, H256), u32> = HashMap::new();
     // The callee before, which is often the next one too.
     let mut last: Option<((u32, H160), Option<u32>)> = None;
@@ -235,6 +306,7 @@ fn plan(batch: &Batch) -> Plan<'_> {
 impl<'b> Plan<'b> {
     fn leave(&mut self, environment: u32, index: usize, transaction: &'b Transaction, reason: Leave) {
         self.alone[environment as usize].push((index, transaction));
+        self.left.insert(index, reason);
         self.statistics.leave(reason, 1);
     }
 }

@@ -7,7 +7,7 @@ use super::accounts::Accounts;
 use isolane_spec::InvalidTransaction as Invalid;
 use isolane_spec::gas::{GasSchedule, SCHEDULES};
 use isolane_spec::{
-    BlockContext, Environment, Fork, KECCAK_EMPTY, Rules, StateError, Transaction, TransactionType, U256,
+    BlockContext, Environment, Fork, KECCAK_EMPTY, Rules, StateError, Transaction, TransactionType, U256, Validation,
 };
 
 /// Gas of one blob (EIP-4844).
@@ -38,7 +38,9 @@ pub fn validate(
     let Environment { rules, block, .. } = environment;
     let schedule = &SCHEDULES[rules.fork as usize];
     let intrinsic = intrinsic_gas(transaction, schedule);
-    check_form(transaction, rules, schedule, intrinsic)?;
+    let simulated = environment.validation == Validation::Call;
+    let available = if simulated { Available { gas: u64::MAX, blob_gas: u64::MAX } } else { available };
+    check_form(transaction, rules, schedule, intrinsic, simulated)?;
     check_fees(transaction, block, available)?;
     check_kind(transaction)?;
     if transaction.transaction_type == TransactionType::Blob {
@@ -74,6 +76,7 @@ fn check_form(
     rules: &Rules,
     schedule: &GasSchedule,
     intrinsic: IntrinsicGas,
+    simulated: bool,
 ) -> Result<(), Invalid> {
     let since = match transaction.transaction_type {
         TransactionType::Legacy => Fork::Frontier,
@@ -105,7 +108,7 @@ fn check_form(
     if transaction.to.is_none() && transaction.input.len() > limit {
         return Err(Invalid::InitcodeTooLarge { limit, got: transaction.input.len() });
     }
-    if schedule.transaction_gas_cap != u32::MAX && got > cap {
+    if !simulated && schedule.transaction_gas_cap != u32::MAX && got > cap {
         return Err(Invalid::GasLimitAboveCap { cap, got });
     }
     Ok(())
@@ -178,9 +181,14 @@ pub(super) fn validate_sender(
     transaction: &Transaction,
     accounts: &Accounts<'_>,
     sender: usize,
+    validation: Validation,
 ) -> Result<Result<(), Invalid>, StateError> {
     let info = accounts.info(sender);
-    let (expected, got) = (info.nonce, transaction.nonce);
+    let simulated = validation == Validation::Call;
+    if simulated && info.nonce == u64::MAX {
+        return Ok(Err(Invalid::NonceOverflow));
+    }
+    let (expected, got) = (info.nonce, if simulated { info.nonce } else { transaction.nonce });
     if expected > got {
         return Ok(Err(Invalid::NonceTooLow { expected, got }));
     }
@@ -192,7 +200,7 @@ pub(super) fn validate_sender(
         return Ok(Err(Invalid::InsufficientFunds { required, got: info.balance }));
     }
     // A delegation is no code of the sender's own (EIP-7702).
-    if info.code_hash != KECCAK_EMPTY && accounts.delegation(sender)?.is_none() {
+    if !simulated && info.code_hash != KECCAK_EMPTY && accounts.delegation(sender)?.is_none() {
         return Ok(Err(Invalid::SenderHasCode));
     }
     Ok(Ok(()))

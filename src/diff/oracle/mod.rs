@@ -12,7 +12,7 @@ use hashbrown::HashMap;
 use isolane_cpu::Available;
 use isolane_spec::{
     AccountDiff, AccountInfo, Backend, Batch, Environment, ExecutionError, Fork, H160, H256, InvalidTransaction,
-    KECCAK_EMPTY, Log, Order, Outcome, SlotDiff, StateError, StateView, Status, Transaction, U256,
+    KECCAK_EMPTY, Log, Order, Outcome, SlotDiff, StateError, StateView, Status, Transaction, U256, Validation,
 };
 use rayon::prelude::*;
 use revm::bytecode::Bytecode;
@@ -227,6 +227,9 @@ fn configuration(
     let fork = environment.rules.fork;
     if environment.is_restricted() {
         return Err(unsupported("revm has no permissions and budgets"));
+    }
+    if environment.validation != Validation::Full {
+        return Err(unsupported("a simulated call"));
     }
     convert::configuration(environment).ok_or_else(|| match convert::spec_id(fork) {
         None => unsupported(format!("revm does not have {fork} as isolane has it")),

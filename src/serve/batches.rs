@@ -1,0 +1,463 @@
+//! Plain calls, gathered into batches: what arrives within a short window, or while the batch before it runs, is executed
+//! together.
+//!
+//! Each tenant has its queue, and a share of each batch by its weight, counted in instructions. In a batch a call may
+//! execute [`ALLOWANCE`] instructions; one that needs more runs again, from its beginning, apart from the batches, with all
+//! that its tenant may use. So a flood of endless loops never holds a batch for longer than its tenant's share, and nobody's
+//! answer depends on it. A call that lacks state leaves the batch as well, and comes back when its state has been fetched.
+
+use super::calls::{self, GAS_CAP, Sent};
+use super::jsonrpc::Failure;
+use super::metrics::Metrics;
+use super::pool::{Pool, Turn};
+use super::reply::Slot;
+use super::sequence::{Sequence, Stop, is_cut, restrict};
+use super::tenants::Tenants;
+use crate::executor::{Call, Key, Snapshot};
+use crate::schedule::Scheduler;
+use isolane_spec::{Backend, Batch, ExecutionError, H160, Outcome, StateView, Transaction};
+use rayon::prelude::*;
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::num::{NonZeroU32, NonZeroU64};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// Instructions of a call in a batch: about a millisecond.
+pub const ALLOWANCE: u64 = 200_000;
+/// What a tenant is credited for each unit of weight and batch, in instructions.
+const QUANTUM: NonZeroU64 = NonZeroU64::new(4_000_000).unwrap();
+/// The most calls of a batch.
+const LARGEST: NonZeroU32 = NonZeroU32::new(8192).unwrap();
+/// What the calls of a tenant of which nothing is known are taken to need.
+const UNKNOWN: u64 = ALLOWANCE / 8;
+/// Rounds of missing state after which a call is given up.
+const ROUNDS: u32 = 1000;
+/// How many kinds of long calls a tenant's list remembers.
+const REMEMBERED: usize = 1024;
+
+/// A plain call on its way.
+pub struct Job {
+    /// Whose it is.
+    pub tenant: usize,
+    /// The state that it runs on.
+    pub snapshot: Arc<Snapshot>,
+    /// The call.
+    pub call: Call,
+    /// Who waits for it.
+    pub slot: Slot,
+    /// Rounds of missing state so far.
+    pub rounds: u32,
+}
+
+/// The kind of a call: what is called, and which function of it.
+type Kind = (Option<H160>, [u8; 4]);
+
+impl Job {
+    fn kind(&self) -> Kind {
+        (self.call.to, self.call.input.first_chunk().copied().unwrap_or_default())
+    }
+
+    fn sent(&self, tenants: &Tenants) -> Sent {
+        let cap = cap(tenants, self.tenant);
+        Sent { from: self.call.from, gas: self.call.gas.unwrap_or(cap).min(cap) }
+    }
+}
+
+/// The gas of a tenant's call that names none, and the most of any.
+fn cap(tenants: &Tenants, tenant: usize) -> u64 {
+    tenants.list().get(tenant).map_or(GAS_CAP, |tenant| GAS_CAP.min(tenant.budget.gas))
+}
+
+/// Gathers calls and executes them.
+pub struct Batches {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// What the thread of the batches shares with everybody.
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+    tenants: Arc<Tenants>,
+    metrics: Arc<Metrics>,
+    backend: Box<dyn Backend + Send + Sync>,
+    /// For calls that lack state.
+    fetchers: Arc<Pool>,
+    /// For calls that are too long.
+    long: Arc<Pool>,
+    threads: rayon::ThreadPool,
+    window: Duration,
+}
+
+struct State {
+    queues: Vec<Queue>,
+    scheduler: Scheduler,
+    waiting: usize,
+    /// The calls of the batch before. As many are waited for: whoever was answered may well ask again.
+    target: usize,
+    /// When the first of those that wait came.
+    since: Option<Instant>,
+    stopped: bool,
+}
+
+#[derive(Default)]
+struct Queue {
+    jobs: VecDeque<Job>,
+    /// Instructions that its calls lately needed, rather too many than too few.
+    needed: u64,
+    /// Kinds of calls that were too long.
+    long: HashSet<Kind>,
+}
+
+/// How batches are made.
+pub struct Settings {
+    /// What executes them.
+    pub backend: Box<dyn Backend + Send + Sync>,
+    /// The threads that it may use.
+    pub threads: rayon::ThreadPool,
+    /// For calls that lack state.
+    pub fetchers: Arc<Pool>,
+    /// For calls that are too long.
+    pub long: Arc<Pool>,
+    /// How long a batch waits for more calls.
+    pub window: Duration,
+}
+
+impl Batches {
+    /// Starts to gather.
+    ///
+    /// # Errors
+    /// When the system has no thread.
+    pub fn start(settings: Settings, tenants: Arc<Tenants>, metrics: Arc<Metrics>) -> std::io::Result<Self> {
+        let Settings { backend, threads, fetchers, long, window } = settings;
+        let mut scheduler = Scheduler::new(QUANTUM, LARGEST);
+        for tenant in tenants.list() {
+            scheduler.add(tenant.share);
+        }
+        let queues = tenants.list().iter().map(|_| Queue { needed: UNKNOWN, ..Queue::default() }).collect();
+        let state = State { queues, scheduler, waiting: 0, target: 1, since: None, stopped: false };
+        let shared = Arc::new(Shared {
+            state: Mutex::new(state),
+            changed: Condvar::new(),
+            tenants,
+            metrics,
+            backend,
+            fetchers,
+            long,
+            threads,
+            window,
+        });
+        let worker = Arc::clone(&shared);
+        let thread = std::thread::Builder::new().name("batches".to_owned()).spawn(move || worker.work())?;
+        Ok(Self { shared, thread: Some(thread) })
+    }
+
+    /// Queues a call.
+    pub fn push(&self, job: Job) {
+        self.shared.push(job, false);
+    }
+}
+
+impl Drop for Batches {
+    fn drop(&mut self) {
+        let mut state = self.shared.lock();
+        state.stopped = true;
+        drop(state);
+        self.shared.changed.notify_all();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+        let mut state = self.shared.lock();
+        // Their slots say so to whoever still waits.
+        state.queues.iter_mut().for_each(|queue| queue.jobs.clear());
+    }
+}
+
+/// What became of a call in a batch.
+enum End {
+    /// There is an outcome.
+    Outcome(Outcome),
+    /// It was too long.
+    TooLong(u64),
+    /// It lacks state.
+    Lacks(Key),
+    /// There is no outcome.
+    Failed(Failure),
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Queues a call, at the front where it was there before.
+    fn push(self: &Arc<Self>, job: Job, again: bool) {
+        let mut state = self.lock();
+        if state.stopped {
+            return;
+        }
+        let Some(queue) = state.queues.get_mut(job.tenant) else { return };
+        if queue.long.contains(&job.kind()) {
+            drop(state);
+            return self.run_apart(job);
+        }
+        if again { queue.jobs.push_front(job) } else { queue.jobs.push_back(job) }
+        state.waiting += 1;
+        state.since.get_or_insert_with(Instant::now);
+        let look = state.waiting == 1 || state.waiting == state.target;
+        drop(state);
+        if look {
+            self.changed.notify_one();
+        }
+        self.metrics.waiting.inc();
+    }
+
+    fn work(self: &Arc<Self>) {
+        while let Some(jobs) = self.gather() {
+            self.metrics.waiting.dec_by(jobs.len() as i64);
+            let (wanted, gone): (Vec<Job>, Vec<Job>) = jobs.into_iter().partition(|job| !job.slot.is_abandoned());
+            self.settle(gone.iter().map(|job| (job.tenant, 1)));
+            drop(gone);
+            if !wanted.is_empty() {
+                self.execute(wanted);
+            }
+        }
+    }
+
+    /// The calls of the next batch; `None` at the end.
+    fn gather(&self) -> Option<Vec<Job>> {
+        let mut state = self.lock();
+        loop {
+            if state.stopped {
+                return None;
+            }
+            if let (true, Some(since)) = (state.waiting > 0, state.since) {
+                let over = self.window.saturating_sub(since.elapsed());
+                if over.is_zero() || state.waiting >= state.target.min(LARGEST.get() as usize) {
+                    let jobs = state.take();
+                    if !jobs.is_empty() {
+                        return Some(jobs);
+                    }
+                }
+                // What is left over after its tenants' turns has waited already.
+                let rest = over.max(Duration::from_micros(20));
+                state = self.changed.wait_timeout(state, rest).unwrap_or_else(PoisonError::into_inner).0;
+            } else {
+                state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            }
+        }
+    }
+
+    /// Charges tenants for what their calls needed.
+    fn settle(&self, costs: impl Iterator<Item = (usize, u64)>) {
+        let mut state = self.lock();
+        for (tenant, cost) in costs {
+            state.scheduler.finish(tenant, 0, cost);
+            if let Some(queue) = state.queues.get_mut(tenant) {
+                queue.needed = cost.max(queue.needed - queue.needed / 4);
+            }
+        }
+    }
+
+    fn execute(self: &Arc<Self>, jobs: Vec<Job>) {
+        self.metrics.batch(jobs.len());
+        let batch = self.batch(&jobs);
+        let run = || self.threads.install(|| self.backend.execute(&batch));
+        let results = catch_unwind(AssertUnwindSafe(run)).unwrap_or_default();
+        let limits: Vec<Option<u64>> = batch
+            .transactions
+            .iter()
+            .map(|(at, _)| batch.environments.get(*at as usize).map(|environment| environment.budget.steps))
+            .map(|steps| steps.filter(|steps| *steps == ALLOWANCE))
+            .collect();
+        drop(batch);
+        let mut results = results.into_iter();
+        let mut ends = Vec::with_capacity(jobs.len());
+        for (job, most) in jobs.iter().zip(limits) {
+            let most = most.filter(|_| {
+                self.tenants.list().get(job.tenant).is_some_and(|tenant| tenant.budget.steps > ALLOWANCE)
+            });
+            ends.push(match results.next() {
+                Some(Ok(outcome)) if is_cut(&outcome.status, most) => End::TooLong(outcome.steps),
+                Some(Ok(outcome)) => End::Outcome(outcome),
+                Some(Err(ExecutionError::State(error))) => match Key::of(&error) {
+                    Some(key) if job.rounds < ROUNDS => End::Lacks(key),
+                    _ => End::Failed(Failure::server(format!("state not available: {error}"))),
+                },
+                Some(Err(error)) => End::Failed(Failure::internal(error)),
+                None => End::Failed(Failure::internal("the backend lost its batch")),
+            });
+        }
+        self.metrics.ran_on(self.backend.name(), ends.iter().filter(|end| matches!(end, End::Outcome(_))).count() as u64);
+        let cost = |end: &End| match end {
+            End::Outcome(outcome) => outcome.steps,
+            End::TooLong(steps) => *steps,
+            End::Lacks(_) | End::Failed(_) => 1,
+        };
+        self.settle(jobs.iter().zip(&ends).map(|(job, end)| (job.tenant, cost(end))));
+        self.hand_out(jobs, ends);
+    }
+
+    /// The batch of some calls: one environment for all that have tenant, state and terms in common.
+    fn batch(&self, jobs: &[Job]) -> Batch {
+        let mut batch = Batch::default();
+        let mut known: HashMap<_, u32> = HashMap::new();
+        let mut views: HashMap<usize, Arc<dyn StateView>> = HashMap::new();
+        batch.transactions.reserve(jobs.len());
+        for job in jobs {
+            let (at, terms) = (Arc::as_ptr(&job.snapshot) as usize, job.call.terms());
+            let index = *known.entry((job.tenant, at, terms)).or_insert_with(|| {
+                let view = views.entry(at).or_insert_with(|| job.snapshot.view());
+                let mut environment = job.snapshot.environment(Arc::clone(view), terms, false);
+                if let Some(tenant) = self.tenants.list().get(job.tenant) {
+                    restrict(&mut environment, tenant, ALLOWANCE);
+                }
+                batch.environments.push(environment);
+                batch.environments.len() as u32 - 1
+            });
+            let transaction: Transaction =
+                job.call.transaction(cap(&self.tenants, job.tenant), job.snapshot.rules().fork, 0);
+            batch.transactions.push((index, transaction));
+        }
+        batch
+    }
+
+    fn hand_out(self: &Arc<Self>, jobs: Vec<Job>, ends: Vec<End>) {
+        let mut lacking: HashMap<(usize, usize), Vec<(Job, Key)>> = HashMap::new();
+        let mut answered = Vec::with_capacity(jobs.len());
+        for (job, end) in jobs.into_iter().zip(ends) {
+            match end {
+                End::Outcome(outcome) => answered.push((job, outcome)),
+                End::Failed(failure) => job.slot.answer(Err(failure)),
+                End::TooLong(_) => {
+                    self.metrics.demote();
+                    self.remember(&job);
+                    self.run_apart(job);
+                }
+                End::Lacks(key) => {
+                    let state = Arc::as_ptr(&job.snapshot) as usize;
+                    lacking.entry((job.tenant, state)).or_default().push((job, key));
+                }
+            }
+        }
+        let answer = |(job, outcome): (Job, Outcome)| {
+            let answer = calls::call_answer(&outcome.status, &outcome.output, &job.sent(&self.tenants));
+            job.slot.answer(answer);
+        };
+        if answered.len() < 256 {
+            answered.into_iter().for_each(answer);
+        } else {
+            self.threads.install(|| answered.into_par_iter().for_each(answer));
+        }
+        for ((tenant, _), jobs) in lacking {
+            self.fetch(tenant, jobs);
+        }
+    }
+
+    /// Fetches what calls of one tenant on one state lack, all at once, and queues them again.
+    fn fetch(self: &Arc<Self>, tenant: usize, jobs: Vec<(Job, Key)>) {
+        let shared = Arc::clone(self);
+        let mut work = Some(jobs);
+        let task = move |_: u64| {
+            let jobs = work.take().unwrap_or_default();
+            let Some(snapshot) = jobs.first().map(|(job, _)| Arc::clone(&job.snapshot)) else { return Turn::Done(1) };
+            shared.metrics.state_round();
+            let mut keys: HashSet<Key> = jobs.iter().map(|(_, key)| *key).collect();
+            // What any call needs sooner or later comes with the first request.
+            let fresh = jobs.iter().filter(|(job, _)| job.rounds == 0);
+            keys.extend(fresh.flat_map(|(job, _)| [Some(job.call.from), job.call.to]).flatten().map(Key::Account));
+            let failed = snapshot.fetch(keys);
+            let failed: HashMap<Key, Failure> =
+                failed.iter().map(|(key, error)| (*key, calls::unanswered(error))).collect();
+            for (mut job, key) in jobs {
+                match failed.get(&key) {
+                    Some(failure) => job.slot.answer(Err(failure.clone())),
+                    None => {
+                        job.rounds += 1;
+                        shared.push(job, true);
+                    }
+                }
+            }
+            Turn::Done(1)
+        };
+        self.fetchers.push(tenant, Box::new(task));
+    }
+
+    /// Remembers what was called, so that the next such call does not hold up a batch.
+    fn remember(&self, job: &Job) {
+        let mut state = self.lock();
+        let Some(queue) = state.queues.get_mut(job.tenant) else { return };
+        if queue.long.len() >= REMEMBERED {
+            queue.long.clear();
+        }
+        queue.long.insert(job.kind());
+    }
+
+    fn forget(&self, tenant: usize, kind: &Kind) {
+        if let Some(queue) = self.lock().queues.get_mut(tenant) {
+            queue.long.remove(kind);
+        }
+    }
+
+    /// Executes a call with all that its tenant may use.
+    fn run_apart(self: &Arc<Self>, job: Job) {
+        let shared = Arc::clone(self);
+        let tenant = job.tenant;
+        let mut job = Some(job);
+        let task = move |allowance: u64| {
+            let Some(job) = job.take().filter(|job| !job.slot.is_abandoned()) else { return Turn::Done(1) };
+            let Some(owner) = shared.tenants.list().get(job.tenant) else { return Turn::Done(1) };
+            let mut sequence = Sequence::new(owner, Snapshot::clone(&job.snapshot), allowance);
+            let answer = match sequence.look(&job.call, None) {
+                Ok(outcome) => {
+                    shared.metrics.ran_on("cpu", 1);
+                    if outcome.steps < ALLOWANCE / 2 {
+                        // It is no long one any more.
+                        shared.forget(job.tenant, &job.kind());
+                    }
+                    calls::call_answer(&outcome.status, &outcome.output, &job.sent(&shared.tenants))
+                }
+                Err(Stop::TooLong) => Err(Failure::server("the call takes more instructions than this server executes")),
+                Err(Stop::Failed(failure)) => Err(failure),
+            };
+            job.slot.answer(answer);
+            Turn::Done(sequence.used())
+        };
+        self.long.push(tenant, Box::new(task));
+    }
+}
+
+impl State {
+    /// Takes the calls of a batch, by the tenants' shares.
+    fn take(&mut self) -> Vec<Job> {
+        let Self { queues, scheduler, waiting, since, target, .. } = self;
+        let mut jobs = Vec::new();
+        // Whoever is in debt sits out rounds; with nobody else there, they pass at once.
+        for _ in 0..1 << 16 {
+            scheduler.begin_round(|tenant| queues.get(tenant).is_some_and(|queue| !queue.jobs.is_empty()));
+            for tenant in scheduler.turns() {
+                let Some(queue) = queues.get_mut(tenant) else { continue };
+                // What a call needs is known afterwards: as many start as by experience use the credit up.
+                let mut planned = 0u64;
+                let credit = u64::try_from(scheduler.credit(tenant)).unwrap_or(u64::MAX);
+                while planned < credit && scheduler.may_start(tenant) {
+                    let Some(job) = queue.jobs.pop_front() else { break };
+                    planned = planned.saturating_add(queue.needed.max(1));
+                    scheduler.start(tenant, 0);
+                    jobs.push(job);
+                }
+            }
+            if !jobs.is_empty() || *waiting == 0 {
+                break;
+            }
+        }
+        *waiting -= jobs.len();
+        *target = jobs.len().max(1);
+        if *waiting == 0 {
+            *since = None;
+        }
+        jobs
+    }
+}

@@ -1,0 +1,13 @@
+//! The library's executor: calls against snapshots.
+
+mod basics;
+mod bundles;
+mod estimates;
+mod node;
+mod overrides;
+mod queue;
+mod random;
+#[cfg(feature = "revm")]
+mod revm_database;
+mod sources;
+mod support;

@@ -1,0 +1,305 @@
+//! Many calls to a node and to `isolane serve` in front of it, over connections that stay open, in turn; then one tenant that floods
+//! the server, and what another one notices of it.
+
+use super::process::{Served, resident};
+use crate::anvil::Anvil;
+use crate::shell;
+use anyhow::{Context, Result, bail, ensure};
+use std::fmt::Write as _;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+/// Rounds of each measurement; the node and the server take turns.
+const ROUNDS: usize = 3;
+/// Calls of a request, where it is a batch.
+const BATCH: usize = 100;
+/// Holders of the token.
+const HOLDERS: usize = 100_000;
+
+/// A connection that stays open.
+pub struct Connection {
+    stream: TcpStream,
+    head: String,
+    buffer: Vec<u8>,
+}
+
+impl Connection {
+    /// Connects; `key` is the tenant's.
+    pub fn open(address: &str, key: Option<&str>) -> Result<Self> {
+        let stream = TcpStream::connect(address).with_context(|| address.to_owned())?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(Duration::from_secs(120)))?;
+        let key = key.map(|key| format!("x-api-key: {key}\r\n")).unwrap_or_default();
+        let head = format!("POST / HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/json\r\n{key}content-length: ");
+        Ok(Self { stream, head, buffer: Vec::with_capacity(1 << 16) })
+    }
+
+    /// Posts a body and returns the body of the answer.
+    pub fn post(&mut self, body: &str) -> Result<&[u8]> {
+        let request = format!("{}{}\r\n\r\n{body}", self.head, body.len());
+        self.stream.write_all(request.as_bytes())?;
+        self.buffer.clear();
+        let mut chunk = [0; 1 << 16];
+        let (start, length) = loop {
+            let n = self.stream.read(&mut chunk)?;
+            ensure!(n > 0, "the connection was closed");
+            self.buffer.extend_from_slice(chunk.get(..n).unwrap_or_default());
+            if let Some(end) = self.buffer.windows(4).position(|window| window == b"\r\n\r\n") {
+                let head = String::from_utf8_lossy(self.buffer.get(..end).unwrap_or_default()).to_ascii_lowercase();
+                let length = head.lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse().ok());
+                break (end + 4, length.with_context(|| format!("no content-length: {head}"))?);
+            }
+        };
+        while self.buffer.len() < start + length {
+            let n = self.stream.read(&mut chunk)?;
+            ensure!(n > 0, "the connection was closed");
+            self.buffer.extend_from_slice(chunk.get(..n).unwrap_or_default());
+        }
+        self.buffer.get(start..start + length).context("a shorter answer")
+    }
+}
+
+/// `balanceOf` of a holder.
+fn call(token: &str, holder: usize) -> String {
+    format!(
+        "{{\"jsonrpc\":\"2.0\",\"id\":{holder},\"method\":\"eth_call\",\"params\":[{{\"to\":\"{token}\",\"data\":\"0x70a08231{:064x}\"}},\"latest\"]}}",
+        0x1000_0000 + holder
+    )
+}
+
+/// That each call has the holder's balance, in the order of the calls or in another.
+fn check(answer: &[u8], first: usize, count: usize) -> Result<()> {
+    let text = std::str::from_utf8(answer)?;
+    let mut seen = 0;
+    for part in text.split("\"id\":").skip(1) {
+        let id: usize = part.split([',', '}']).next().and_then(|id| id.parse().ok()).context("an answer without id")?;
+        ensure!((first..first + count).contains(&id), "an answer to {id}");
+        let result = part.split("\"result\":\"0x").nth(1).and_then(|rest| rest.split('"').next());
+        ensure!(result == Some(format!("{:064x}", id + 1).as_str()), "holder {id}: {part}");
+        seen += 1;
+    }
+    ensure!(seen == count, "{seen} answers to {count} calls");
+    Ok(())
+}
+
+/// What a run came to.
+#[derive(Clone, Debug, Default)]
+pub struct Figures {
+    /// Calls a second.
+    pub rate: f64,
+    /// Milliseconds that half of the requests took at most.
+    pub p50: f64,
+    /// Of 99 in 100.
+    pub p99: f64,
+}
+
+fn figures(calls: usize, wall: Duration, mut latencies: Vec<Duration>) -> Figures {
+    latencies.sort_unstable();
+    let at = |part: f64| {
+        let index = (latencies.len() as f64 * part) as usize;
+        latencies.get(index.min(latencies.len().saturating_sub(1))).map_or(0.0, |time| time.as_secs_f64() * 1e3)
+    };
+    Figures { rate: calls as f64 / wall.as_secs_f64(), p50: at(0.5), p99: at(0.99) }
+}
+
+/// Sends so many calls over some connections, each as soon as the answer before it is there.
+fn closed_loop(address: &str, token: &str, calls: usize, batch: usize, connections: usize) -> Result<Figures> {
+    let next = AtomicUsize::new(0);
+    let start = Instant::now();
+    let work = || -> Result<Vec<Duration>> {
+        let mut connection = Connection::open(address, None)?;
+        let mut latencies = Vec::new();
+        loop {
+            let first = next.fetch_add(batch, Ordering::Relaxed);
+            if first >= calls {
+                return Ok(latencies);
+            }
+            let count = batch.min(calls - first);
+            let first = first % HOLDERS;
+            let body = if batch == 1 {
+                call(token, first)
+            } else {
+                let list: Vec<String> = (first..first + count).map(|holder| call(token, holder)).collect();
+                format!("[{}]", list.join(","))
+            };
+            let start = Instant::now();
+            let answer = connection.post(&body)?;
+            latencies.push(start.elapsed());
+            check(answer, first, count)?;
+        }
+    };
+    let all = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..connections).map(|_| scope.spawn(work)).collect();
+        let mut all = Vec::new();
+        for thread in threads {
+            match thread.join() {
+                Ok(latencies) => all.extend(latencies?),
+                Err(_) => bail!("a client panicked"),
+            }
+        }
+        Ok(all)
+    })?;
+    Ok(figures(calls, start.elapsed(), all))
+}
+
+/// Runs it; whether the goals are met.
+pub fn run(calls: usize, write: bool) -> Result<bool> {
+    let (npm, isolane) = (super::npm()?, super::isolane()?);
+    let folder = shell::root().join("target/testdata/serve/holders");
+    let arguments = [folder.display().to_string(), HOLDERS.to_string()];
+    let node = Anvil::script(&npm, "holders.mjs", &[&arguments[0], &arguments[1]], &folder)?;
+    let about: serde_json::Value = serde_json::from_str(&node.about)?;
+    let token = about["token"].as_str().context("no token")?.to_owned();
+    let anvil = node.url.trim_start_matches("http://").to_owned();
+    let pid = about["pid"].as_u64().and_then(|pid| u32::try_from(pid).ok()).unwrap_or_default();
+
+    let mut text = String::new();
+    text += "# `isolane serve` in front of anvil, and anvil itself: `balanceOf` over HTTP\n\n";
+    writeln!(text, "`cargo xtask serve --load --write`: {calls} calls of `balanceOf` for {HOLDERS} holders of an OpenZeppelin ERC-20, over loopback connections that \
+        stay open, each request sent as soon as the answer before it is there. The client checks every answer and runs on the same \
+        processors. anvil and isolane take turns, {ROUNDS} rounds; median (minimum-maximum).\n")?;
+    for fact in facts() {
+        writeln!(text, "- {fact}")?;
+    }
+    let served = Served::start(&isolane, &node.url, &[])?;
+    let cold = closed_loop(&served.address, &token, calls, BATCH, 8)?;
+    writeln!(text, "\n| requests | anvil calls/s | isolane calls/s | isolane / anvil | anvil p50, p99 ms | isolane p50, p99 ms |")?;
+    writeln!(text, "| --- | --- | --- | --- | --- | --- |")?;
+    let mut best = 0.0f64;
+    for (name, batch, connections) in [("one call each, 64 connections", 1, 64), ("batches of 100, 8 connections", BATCH, 8)] {
+        let (mut theirs, mut ours) = (Vec::new(), Vec::new());
+        for _ in 0..ROUNDS {
+            theirs.push(closed_loop(&anvil, &token, calls, batch, connections)?);
+            ours.push(closed_loop(&served.address, &token, calls, batch, connections)?);
+        }
+        let ratios: Vec<f64> = ours.iter().zip(&theirs).map(|(ours, theirs)| ours.rate / theirs.rate).collect();
+        best = best.max(median(&ratios));
+        let of = |list: &[Figures], field: fn(&Figures) -> f64| spread(&list.iter().map(field).collect::<Vec<_>>());
+        writeln!(
+            text,
+            "| {name} | {} | {} | {} | {}, {} | {}, {} |",
+            of(&theirs, |it| it.rate), of(&ours, |it| it.rate), spread(&ratios),
+            of(&theirs, |it| it.p50), of(&theirs, |it| it.p99), of(&ours, |it| it.p50), of(&ours, |it| it.p99),
+        )?;
+        println!("{name}: isolane / anvil {}", spread(&ratios));
+    }
+    let mib = |bytes: Option<u64>| bytes.map_or_else(|| "?".to_owned(), |bytes| format!("{} MiB", bytes >> 20));
+    writeln!(text, "\nThe first {calls} calls, whose state had to be fetched from anvil (batches of 100): {:.0} calls/s, p99 {:.1} ms. Memory at the end: isolane {}, anvil {}.",
+        cold.rate, cold.p99, mib(served.memory()), mib(resident(pid)))?;
+    served.stop()?;
+    let factor = flood(&isolane, &node.url, &token, &mut text)?;
+    node.stop()?;
+    println!("{text}");
+    if write {
+        let path = shell::root().join("benches/results/serve.md");
+        std::fs::write(&path, &text).with_context(|| path.display().to_string())?;
+    }
+    println!("isolane / anvil: {best:.1} (goal: 20); p99 of the calm tenant under the flood: x {factor:.2} (goal: below 2)");
+    Ok(best >= 20.0 && factor < 2.0)
+}
+
+const TENANTS: &str = "[tenant.calm]\nkeys = [\"calm-calm-calm-calm\"]\n[tenant.flood]\nkeys = [\"flood-flood-flood-flood\"]\n";
+
+/// A calm tenant asks at a steady pace, alone and beside one that floods the server with endless loops; by how much its
+/// p99 rises.
+fn flood(isolane: &Path, node: &str, token: &str, text: &mut String) -> Result<f64> {
+    const PACE: Duration = Duration::from_millis(5);
+    const TIME: Duration = Duration::from_secs(15);
+    let file = shell::root().join("target/testdata/serve/tenants.toml");
+    std::fs::write(&file, TENANTS)?;
+    let tenants = file.display().to_string();
+    let served = Served::start(isolane, node, &["--tenants", &tenants])?;
+    let loops = "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"eth_call\",\"params\":[{\"to\":\"0x0000000000000000000000000000000000100b00\"},\"latest\",\
+        {\"0x0000000000000000000000000000000000100b00\":{\"code\":\"0x5b5f56\"}}]}";
+    let floods = AtomicUsize::new(0);
+    let measure = |flooded: bool| -> Result<Figures> {
+        let stop = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let flood = || -> Result<()> {
+                let mut connection = Connection::open(&served.address, Some("flood-flood-flood-flood"))?;
+                while !stop.load(Ordering::Relaxed) {
+                    let answer = String::from_utf8_lossy(connection.post(loops)?).into_owned();
+                    ensure!(answer.contains("out of gas"), "{answer}");
+                    floods.fetch_add(1, Ordering::Relaxed);
+                }
+                Ok(())
+            };
+            let threads: Vec<_> = (0..if flooded { 32 } else { 0 }).map(|_| scope.spawn(flood)).collect();
+            let calm = |offset: usize| -> Result<Vec<Duration>> {
+                let mut connection = Connection::open(&served.address, Some("calm-calm-calm-calm"))?;
+                let (start, mut latencies) = (Instant::now(), Vec::new());
+                for round in 0u32.. {
+                    let due = start + PACE * round;
+                    if due > start + TIME {
+                        break;
+                    }
+                    std::thread::sleep(due.saturating_duration_since(Instant::now()));
+                    let holder = (offset + round as usize * 7) % HOLDERS;
+                    // From when it was due: a server that is late delays those behind it, too.
+                    check(connection.post(&call(token, holder))?, holder, 1)?;
+                    latencies.push(due.elapsed());
+                }
+                Ok(latencies)
+            };
+            let clients: Vec<_> = (0..4).map(|client| scope.spawn(move || calm(client * 25_000))).collect();
+            let mut all = Vec::new();
+            for client in clients {
+                all.extend(client.join().map_err(|_| anyhow::anyhow!("a client panicked"))??);
+            }
+            stop.store(true, Ordering::Relaxed);
+            for thread in threads {
+                thread.join().map_err(|_| anyhow::anyhow!("a client panicked"))??;
+            }
+            Ok(figures(all.len(), TIME, all))
+        })
+    };
+    // Its state is at hand from here on.
+    measure(false)?;
+    let (mut alone, mut beside) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        alone.push(measure(false)?);
+        beside.push(measure(true)?);
+    }
+    let factors: Vec<f64> = beside.iter().zip(&alone).map(|(beside, alone)| beside.p99 / alone.p99).collect();
+    let of = |list: &[Figures], field: fn(&Figures) -> f64| spread(&list.iter().map(field).collect::<Vec<_>>());
+    writeln!(text, "\n## A tenant that floods the server\n\nA calm tenant sends 800 calls a second over 4 connections, at a steady pace and each on time, alone and \
+        beside a tenant whose 32 connections send nothing but endless loops (50 million gas each). Every answer is checked.\n")?;
+    writeln!(text, "| calm tenant | p50 ms | p99 ms |\n| --- | --- | --- |")?;
+    writeln!(text, "| alone | {} | {} |", of(&alone, |it| it.p50), of(&alone, |it| it.p99))?;
+    writeln!(text, "| beside the flood | {} | {} |", of(&beside, |it| it.p50), of(&beside, |it| it.p99))?;
+    writeln!(text, "\nIts p99 rises to {} times; {} loops were executed to their end meanwhile.", spread(&factors), floods.into_inner())?;
+    served.stop()?;
+    Ok(median(&factors))
+}
+
+fn median(list: &[f64]) -> f64 {
+    let mut list = list.to_vec();
+    list.sort_by(f64::total_cmp);
+    list.get(list.len() / 2).copied().unwrap_or_default()
+}
+
+fn spread(list: &[f64]) -> String {
+    let digits = if median(list) >= 1000.0 { 0 } else { 2 };
+    let (least, most) = list.iter().fold((f64::MAX, 0.0f64), |(least, most), it| (least.min(*it), most.max(*it)));
+    format!("{:.digits$} ({least:.digits$}-{most:.digits$})", median(list))
+}
+
+/// What figures depend on.
+fn facts() -> Vec<String> {
+    let cpuinfo = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = cpuinfo.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':').map(|it| it.1.trim()));
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let output = |program: &str, arguments: &[&str]| {
+        let output = shell::command(program).args(arguments).output().ok();
+        output.map_or_else(String::new, |output| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    };
+    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    vec![
+        format!("machine: {}, {threads} threads, {}; load average at the start {}", model.unwrap_or("unknown"), output("uname", &["-srm"]), load.trim()),
+        format!("build: {}, release profile", output("rustc", &["-V"])),
+        format!("versions: isolane {} {}, anvil 1.7.1", env!("CARGO_PKG_VERSION"), output("git", &["describe", "--always", "--dirty", "--exclude=*"])),
+    ]
+}
