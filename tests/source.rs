@@ -4,10 +4,11 @@
 #[path = "support/proofs.rs"]
 mod proofs;
 
+use alloy_primitives::{Address, U256};
 use isolane::load::block_pack::BlockPack;
 use isolane::load::typed;
 use isolane::report::Verdict;
-use proofs::witness;
+use proofs::{State, witness};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
@@ -42,10 +43,26 @@ enum Fault {
     WrongState,
     /// It serves no witness.
     NoWitness,
+    /// It serves neither a witness nor traces, but proofs.
+    OnlyProofs,
+    /// It serves proofs of another state.
+    WrongProofs,
+    /// It serves proofs that prove other values than it says.
+    LyingProofs,
+    /// It serves codes of other accounts.
+    WrongCode,
+}
+
+impl Fault {
+    /// Whether proofs are all that it serves of a state.
+    fn only_proofs(self) -> bool {
+        matches!(self, Self::OnlyProofs | Self::WrongProofs | Self::LyingProofs | Self::WrongCode)
+    }
 }
 
 struct Node {
     packs: BTreeMap<u64, Value>,
+    states: BTreeMap<u64, State>,
     /// The headers of their parents.
     headers: BTreeMap<u64, String>,
     fault: Fault,
@@ -124,7 +141,9 @@ impl Node {
             packs.insert(number, pack);
             headers.insert(number, parent);
         }
-        let node = Arc::new(Self { packs, headers, fault, requests: AtomicU64::new(0), blocks: AtomicU64::new(0) });
+        let states = packs.iter().map(|(number, pack)| (*number, State::of(pack))).collect();
+        let (requests, blocks) = (AtomicU64::new(0), AtomicU64::new(0));
+        let node = Arc::new(Self { packs, states, headers, fault, requests, blocks });
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
         let server = Arc::clone(&node);
@@ -191,6 +210,11 @@ impl Node {
             "eth_getBlockByNumber" if number == Some(0) => json!({"number": "0x0", "hash": format!("0x{:064x}", 7)}),
             "eth_getBlockByNumber" => {
                 let shift = u64::from(self.fault == Fault::WrongBlock && params[1] == true);
+                let parent = number.and_then(|number| self.headers.get(&(number + 1)));
+                if let Some(header) = parent.filter(|_| params[1] == false && self.fault.only_proofs()) {
+                    let header = alloy_primitives::hex::decode(header).expect("a header");
+                    return Ok(rpc_header(&mut &header[..]));
+                }
                 let Some(pack) = pack(number.map(|number| number + 2 * shift)) else {
                     // An ancestor.
                     let known = self.packs.values().find_map(|pack| pack["blockHashes"].get(params[0].as_str()?));
@@ -213,6 +237,23 @@ impl Node {
             }
             _ if self.fault == Fault::NoMethod => return Err(refused()),
             "debug_executionWitness" if self.fault == Fault::NoWitness => return Err(refused()),
+            "debug_executionWitness" | "debug_traceBlockByNumber" if self.fault.only_proofs() => return Err(refused()),
+            "eth_getProof" => {
+                // Only of the states before its blocks.
+                let number = hex_number(&params[2]).map(|number| number + 1);
+                let number = number.filter(|number| self.states.contains_key(number)).ok_or("missing trie node")?;
+                let number = if self.fault == Fault::WrongProofs { BLOCKS[0] } else { number };
+                let keys = params[1].as_array().expect("keys");
+                let keys: Vec<U256> =
+                    keys.iter().map(|key| key.as_str().expect("a key").parse().expect("a key")).collect();
+                let address: Address = params[0].as_str().expect("an address").parse().expect("an address");
+                let mut proof = self.states[&number].proof(address, &keys);
+                if self.fault == Fault::LyingProofs {
+                    proof["nonce"] = json!("0x7777");
+                }
+                proof
+            }
+            "eth_getCode" if self.fault == Fault::WrongCode => json!("0x60006000"),
             "debug_executionWitness" => {
                 let Some(pack) = pack(number) else { return Ok(Value::Null) };
                 let mut whole = witness(pack);
@@ -272,6 +313,15 @@ impl Node {
     }
 }
 
+/// A header as `eth_getBlockByNumber` gives it.
+fn rpc_header(rlp: &mut &[u8]) -> Value {
+    let header = <alloy_consensus::Header as alloy_rlp::Decodable>::decode(rlp).expect("a header");
+    let mut block = serde_json::to_value(&header).expect("JSON");
+    block["hash"] = json!(header.hash_slow());
+    block["transactions"] = json!([header.hash_slow()]);
+    block
+}
+
 fn replay(url: &str, arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_isolane"));
     command.args(["replay", "--rpc", url, "--fork", "osaka", "--timeout", "1", "--retries", "4"]).args(arguments);
@@ -302,6 +352,9 @@ fn a_nodes_blocks_match_and_are_fetched_once() {
         (Fault::Nothing, None, RANGE, "debug_executionWitness", json!(true)),
         (Fault::NoWitness, None, ["--blocks", "8"], "debug_traceBlockByNumber", Value::Null),
         (Fault::Nothing, Some("tracer"), ["--blocks", "12"], "debug_traceBlockByNumber", Value::Null),
+        // Block 6 deletes nothing; what the others delete leaves nodes whose neighbours proofs of the state before do not show.
+        (Fault::OnlyProofs, None, ["--blocks", "6"], "eth_getProof", json!(true)),
+        (Fault::Nothing, Some("proof"), ["--blocks", "12"], "eth_getProof", json!(true)),
     ] {
         let (url, node) = Node::start(fault);
         let cache = tempfile::tempdir().expect("a folder");
@@ -354,6 +407,9 @@ fn lasting_faults_end_with_one_clear_error() {
         (Fault::WrongBlock, 3, "number: expected"),
         (Fault::Reorganised, 3, "the chain was reorganised or the node is inconsistent"),
         (Fault::WrongState, 2, "witness"),
+        (Fault::WrongProofs, 3, "it does not lead to the state root of the parent block"),
+        (Fault::LyingProofs, 3, "claims"),
+        (Fault::WrongCode, 3, "expected code of hash"),
     ] {
         let (url, _) = Node::start(fault);
         let output = replay(&url, &[RANGE[0], RANGE[1], "--no-cache", "-q"]);

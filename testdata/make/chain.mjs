@@ -42,8 +42,8 @@ function freePort() {
 }
 
 export class Chain {
-  /// `extra` are further genesis accounts, `accounts` how many funded senders there are.
-  static async start(fork, folder, { accounts = 24, extra = {}, gasLimit = 60_000_000 } = {}) {
+  /// `extra` are further genesis accounts, `without` system contracts that are left out, `accounts` how many funded senders there are.
+  static async start(fork, folder, { accounts = 24, extra = {}, without = [], gasLimit = 60_000_000 } = {}) {
     const chain = new Chain();
     chain.fork = fork;
     chain.wallets = Array.from({ length: accounts }, (_, i) => new ethers.Wallet(key(i)));
@@ -51,7 +51,7 @@ export class Chain {
     const alloc = { ...extra };
     for (const w of chain.wallets) alloc[w.address.toLowerCase()] = { balance: '0x' + (10n ** 24n).toString(16) };
     for (const [address, c] of Object.entries(SYSTEM_CONTRACTS)) {
-      if (since(fork, c.since)) alloc[address] = { balance: '0x0', nonce: '0x1', code: c.code };
+      if (since(fork, c.since) && !without.includes(address)) alloc[address] = { balance: '0x0', nonce: '0x1', code: c.code };
     }
     const genesis = {
       config: { chainId: CHAIN_ID }, nonce: '0x0', timestamp: '0x65f00000', extraData: '0x', gasLimit: '0x' + gasLimit.toString(16), difficulty: '0x20000',

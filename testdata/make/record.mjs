@@ -1,10 +1,12 @@
-// Usage: node record.mjs FORK FOLDER. Starts anvil, makes the fork's chain, prints one JSON line {url, fork, last, keep} and serves until stdin closes.
+// Usage: node record.mjs FORK FOLDER [proofs]. Starts anvil, makes the fork's chain, prints one JSON line {url, fork, last, keep} and serves until stdin closes.
+// `proofs`: a chain without what makes anvil's state roots others than those of its states (testdata/README.md).
 import { Chain, since } from './chain.mjs';
 import { Traffic } from './traffic.mjs';
 import { blobs } from './blobs.mjs';
 
-const [fork, folder] = process.argv.slice(2);
-const chain = await Chain.start(fork, folder);
+const [fork, folder, kind] = process.argv.slice(2);
+const proofs = kind === 'proofs';
+const chain = await Chain.start(fork, folder, proofs ? { without: ['0x000f3df6d732807ef1319fb7b8bb8522d0beac02'] } : {});
 const t = new Traffic(chain, 1000 + fork.length * 7 + fork.charCodeAt(0));
 const keep = {};
 const mined = async (name, options) => {
