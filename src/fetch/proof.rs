@@ -71,9 +71,12 @@ impl Learned {
             StateError::AccountMissing(address) => _ = missing.accounts.insert(address),
             StateError::SlotMissing(address, key) => _ = missing.slots.insert((address, key)),
             StateError::BlockHashMissing(number) => _ = missing.block_hashes.insert(number),
+            // Code is told by its hash, and kept by it: other code for it is no guess but a lie.
             StateError::CodeMissing(hash) => {
-                let Some(owner) = lock(&self.owners).get(&hash).copied() else { return Err(error) };
-                missing.codes.insert(hash, owner);
+                if let Some(owner) = lock(&self.owners).get(&hash) {
+                    missing.codes.insert(hash, *owner);
+                }
+                return Err(error);
             }
             StateError::Source(_) => return Err(error),
         }
@@ -200,18 +203,13 @@ impl<'a> Collector<'a> {
             missing.slots.insert((beacon_roots, slot.into()));
         }
         missing.slots.insert((history, (before % HISTORY_BUFFER_LENGTH).into()));
-        let mut callees: BTreeSet<H160> =
-            trial.transactions().iter().filter_map(|signed| signed.transaction.to).collect();
-        callees.extend(SYSTEM_CONTRACTS);
 
         let mut result = None;
         for round in 0.. {
             self.prove(&missing)?;
-            if round == 0 {
-                // Whoever is called has its code executed.
-                let codes: BTreeMap<H256, H160> = callees.iter().filter_map(|callee| self.code_of(callee)).collect();
-                self.codes(&codes)?;
-            }
+            // Most accounts are read because they are called.
+            let read = missing.accounts.iter().chain(missing.slots.iter().map(|(address, _)| address));
+            missing.codes.extend(read.filter_map(|address| self.code_of(address)));
             self.codes(&missing.codes)?;
             self.block_hashes(&missing.block_hashes)?;
             result = trial.run(Arc::<Learned>::clone(&self.learned) as Arc<dyn StateView>);

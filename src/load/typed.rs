@@ -128,6 +128,15 @@ fn decompress(packed: &[u8]) -> Result<Vec<u8>, String> {
         return Err(format!("expected a zstd frame, got {kind}"));
     }
     let limit = MAX_DOCUMENT.min(SMALL_DOCUMENT.max((packed.len() as u64).saturating_mul(MAX_RATIO)));
+    // A frame that says how long it is goes straight into its place. What is wrong with one that does not hold that shows below.
+    if let Ok(Some(size)) = zstd::zstd_safe::get_frame_content_size(packed)
+        && (1..=limit).contains(&size)
+        && let Ok(size) = usize::try_from(size)
+        && let Ok(document) = zstd::bulk::decompress(packed, size)
+        && document.len() == size
+    {
+        return Ok(document);
+    }
     let decoder = zstd::stream::read::Decoder::with_buffer(packed).map_err(|error| format!("zstd: {error}"))?;
     let mut document = Vec::with_capacity(packed.len().saturating_mul(12).min(SMALL_DOCUMENT as usize));
     decoder.take(limit + 1).read_to_end(&mut document).map_err(|error| {

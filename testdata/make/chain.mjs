@@ -42,9 +42,11 @@ function freePort() {
 }
 
 export class Chain {
-  /// `extra` are further genesis accounts, `without` system contracts that are left out, `accounts` how many funded senders there are.
-  static async start(fork, folder, { accounts = 24, extra = {}, without = [], gasLimit = 60_000_000 } = {}) {
+  /// `extra` are further genesis accounts, `without` system contracts that are left out, `accounts` how many funded senders there are, `most` how many
+  /// transactions a block has before it is mined by itself.
+  static async start(fork, folder, { accounts = 24, extra = {}, without = [], gasLimit = 60_000_000, most = Infinity } = {}) {
     const chain = new Chain();
+    chain.most = most;
     chain.fork = fork;
     chain.wallets = Array.from({ length: accounts }, (_, i) => new ethers.Wallet(key(i)));
     chain.nonces = new Map(chain.wallets.map((w) => [w.address, 0]));
@@ -102,6 +104,7 @@ export class Chain {
     const hash = await this.rpc('eth_sendRawTransaction', tx.serialized);
     this.nonces.set(wallet.address, nonce + 1);
     this.pending.push(hash);
+    if (this.pending.length >= this.most) await this.mine();
     return hash;
   }
 

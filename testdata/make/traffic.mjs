@@ -137,6 +137,11 @@ export class Traffic {
       [a, b, 3000, -range, range, 50_000n * ETHER, 50_000n * ETHER, 0, 0, me, late]) });
   }
 
+  /// Makes the accounts that delegate, which otherwise begin with their first delegation.
+  async authorities() {
+    for (let i = 0; i < 6; i++) await this.chain.send({ to: new ethers.Wallet(ethers.id(`isolane authority ${i}`)).address, value: 1n });
+  }
+
   // Generators: each returns the fields of one transaction, or undefined where the fork has no such thing.
   transfer() {
     const k = this.rng.pick(12);
