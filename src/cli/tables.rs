@@ -223,7 +223,8 @@ pub fn say_skipped(run: &Run, quiet: bool) {
 /// Says what was written.
 pub fn say_written(wrote: Wrote, out: Option<&Path>) {
     let folder = out.unwrap_or(Path::new(FOLDER)).display();
-    eprintln!("{} rows, {} bytes in {} files under {folder}", wrote.rows, wrote.bytes, wrote.files);
+    let Wrote { files, rows, bytes, time } = wrote;
+    eprintln!("{rows} rows, {bytes} bytes in {files} files under {folder}; write {:.2} s", time.as_secs_f64());
 }
 
 /// Where a device's transactions ran.

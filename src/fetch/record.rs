@@ -72,6 +72,8 @@ pub struct Recorder<'a> {
     method: StateMethod,
     /// Hashes of blocks seen.
     hashes: Mutex<BTreeMap<u64, String>>,
+    /// What the method answered for the block that it was tried on, until that block is recorded.
+    probed: Mutex<Option<(u64, Value)>>,
 }
 
 impl<'a> Recorder<'a> {
@@ -93,12 +95,16 @@ impl<'a> Recorder<'a> {
         };
         let (chain_id, latest) = (hex("eth_chainId")?, hex("eth_blockNumber")?);
         let client = rpc.call("web3_clientVersion", json!([])).unwrap_or(Value::Null);
-        let method = match (method, probe(latest)) {
-            (Some(method), _) => method,
-            (None, None) => StateMethod::Tracer,
-            (None, Some(number)) => first_served(&rpc, number)?,
+        let (method, probed) = match (method, probe(latest)) {
+            (Some(method), _) => (method, None),
+            (None, None) => (StateMethod::Tracer, None),
+            (None, Some(number)) => {
+                let (method, answer) = first_served(&rpc, number)?;
+                (method, Some((number, answer)))
+            }
         };
-        Ok(Self { rpc, chain_id, latest, client, schedule, fork, chain: None, method, hashes: Mutex::default() })
+        let (hashes, probed) = (Mutex::default(), Mutex::new(probed));
+        Ok(Self { rpc, chain_id, latest, client, schedule, fork, chain: None, method, hashes, probed })
     }
 
     /// With a schedule that is not built in, which decides on what blocks read.
@@ -269,9 +275,18 @@ impl<'a> Recorder<'a> {
         lists.filter_map(|one| recover_authority(&one)).map(|authority| format!("{authority:#x}")).collect()
     }
 
+    /// What the method answered for this block, if it was tried on it: asked for once.
+    fn probed(&self, number: u64) -> Option<Value> {
+        let mut probed = self.probed.lock().unwrap_or_else(PoisonError::into_inner);
+        probed.take_if(|(tried, _)| *tried == number).map(|(_, answer)| answer)
+    }
+
     fn witness(&self, number: u64, tag: &str) -> Result<Value, FetchError> {
         let method = StateMethod::Witness.method();
-        let witness = self.rpc.call(method, json!([tag]))?;
+        let witness = match self.probed(number) {
+            Some(witness) => witness,
+            None => self.rpc.call(method, json!([tag]))?,
+        };
         if !witness.is_object() {
             return Err(malformed(number, method, &format!("expected an object, got {witness}")));
         }
@@ -377,7 +392,11 @@ impl<'a> Recorder<'a> {
             };
             list.into_iter().zip(hashes).map(one).collect()
         };
-        let plain = results(self.rpc.call(METHOD, json!([tag, {"tracer": "prestateTracer"}]))?)?;
+        let plain = match self.probed(number) {
+            Some(plain) => plain,
+            None => self.rpc.call(METHOD, json!([tag, {"tracer": "prestateTracer"}]))?,
+        };
+        let plain = results(plain)?;
         let diff_config = json!({"tracer": "prestateTracer", "tracerConfig": {"diffMode": true}});
         let diffs = match self.rpc.call(METHOD, json!([tag, diff_config])) {
             Ok(value) => Some(results(value)?),
@@ -435,27 +454,35 @@ impl<'a> Recorder<'a> {
     }
 }
 
-/// The first method of state that a node serves for a block: a witness, the tracer, proofs.
-fn first_served(rpc: &Rpc, number: u64) -> Result<StateMethod, FetchError> {
+/// The first method of state that a node serves for a block, and what it answers: a witness, the tracer, proofs.
+fn first_served(rpc: &Rpc, number: u64) -> Result<(StateMethod, Value), FetchError> {
     let tag = format!("{number:#x}");
-    let refused = |method: StateMethod, params: Value| match rpc.call(method.method(), params) {
+    // The answer, or how the node refused.
+    let ask = |method: StateMethod, params: Value| match rpc.call(method.method(), params) {
         // Some nodes answer with nothing where they have nothing.
         Ok(Value::Null) => {
             let message = "it answered with null".to_owned();
-            Ok(Some(RpcError::Refused { method: method.method().to_owned(), code: 0, message }))
+            Ok(Err(RpcError::Refused { method: method.method().to_owned(), code: 0, message }))
         }
-        Ok(_) => Ok(None),
-        Err(error) if error.is_refusal() => Ok(Some(error)),
+        Ok(answer) => Ok(Ok(answer)),
+        Err(error) if error.is_refusal() => Ok(Err(error)),
         Err(error) => Err(error),
     };
-    let Some(witness) = refused(StateMethod::Witness, json!([tag]))? else { return Ok(StateMethod::Witness) };
-    let tracer = refused(StateMethod::Tracer, json!([tag, {"tracer": "prestateTracer"}]))?;
-    // Before the first block there is nothing to prove, or to trace.
-    let Some(tracer) = tracer.filter(|_| number > 0) else { return Ok(StateMethod::Tracer) };
-    let before = format!("{:#x}", number.saturating_sub(1));
+    let witness = match ask(StateMethod::Witness, json!([tag]))? {
+        Ok(answer) => return Ok((StateMethod::Witness, answer)),
+        Err(refused) => refused,
+    };
+    let tracer = match ask(StateMethod::Tracer, json!([tag, {"tracer": "prestateTracer"}]))? {
+        Ok(answer) => return Ok((StateMethod::Tracer, answer)),
+        // Before the first block there is nothing to prove, or to trace.
+        Err(_) if number == 0 => return Ok((StateMethod::Tracer, Value::Null)),
+        Err(refused) => refused,
+    };
     let nobody = format!("{:?}", H160::zero());
-    let Some(proof) = refused(StateMethod::Proof, json!([nobody, [], before]))? else { return Ok(StateMethod::Proof) };
-    Err(FetchError::NoState { witness, tracer, proof })
+    match ask(StateMethod::Proof, json!([nobody, [], format!("{:#x}", number - 1)]))? {
+        Ok(answer) => Ok((StateMethod::Proof, answer)),
+        Err(proof) => Err(FetchError::NoState { witness, tracer, proof }),
+    }
 }
 
 fn may_ask_for_block_hash(code: &str) -> bool {

@@ -48,8 +48,8 @@ pub struct Live {
     pub gas: Count,
     /// Executed instructions.
     pub steps: Count,
-    /// Time of loading, recovering senders, executing and verifying, summed over threads, in nanoseconds.
-    pub stages: [Count; 4],
+    /// Time of loading, recovering senders, executing, verifying and writing tables, summed over threads, in nanoseconds.
+    pub stages: [Count; 5],
     /// Blocks at work.
     pub at_work: Count,
     /// Blocks that are done and wait for those before them.
@@ -67,7 +67,7 @@ pub struct Live {
 }
 
 /// The names of [`Live::stages`].
-pub const STAGES: [&str; 4] = ["load", "recover", "execute", "verify"];
+pub const STAGES: [&str; 5] = ["load", "recover", "execute", "verify", "write"];
 
 impl Live {
     /// Counts a report.
@@ -83,8 +83,14 @@ impl Live {
         self.steps.add(report.steps);
         let times = &report.times;
         for (stage, time) in self.stages.iter().zip([times.load, times.recover, times.execute, times.verify]) {
-            stage.add(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
+            stage.add(nanoseconds(time));
         }
+    }
+
+    /// Counts time of writing tables.
+    pub(crate) fn wrote(&self, time: Duration) {
+        let [.., write] = &self.stages;
+        write.add(nanoseconds(time));
     }
 
     /// Blocks that are done.
@@ -101,6 +107,10 @@ impl Live {
         let nanoseconds = elapsed.as_nanos().checked_mul(u128::from(left))?.checked_div(u128::from(done))?;
         u64::try_from(nanoseconds).ok().map(Duration::from_nanos)
     }
+}
+
+fn nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

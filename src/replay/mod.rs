@@ -308,8 +308,9 @@ fn parse(document: &[u8]) -> Result<Pack, InputError> {
 fn one(index: usize, file: &str, shared: &Shared<'_>) -> Result<InputReport, InputError> {
     let document = shared.source.pack(index)?;
     let start = Instant::now();
-    let pack = parse(&document)?;
-    drop(document);
+    let pack = parse(&document);
+    typed::recycle(document);
+    let pack = pack?;
     let times = Times { load: start.elapsed(), ..Times::default() };
     let (kind, chain_id, number, fork) = match &pack {
         Pack::Block(pack) => (Kind::Block, pack.chain_id.0, pack.block.number.0, pack.fork()),

@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Blocks that wait for the writer at most, besides those that are being executed.
 const QUEUE: usize = 16;
@@ -143,6 +143,8 @@ pub struct Wrote {
     pub rows: u64,
     /// Bytes.
     pub bytes: u64,
+    /// Time that the thread that writes was at work.
+    pub time: Duration,
 }
 
 /// A run that writes tables.
@@ -467,7 +469,11 @@ impl Writer {
             }
             let noted = if begun { Ok(()) } else { self.journal.run(&started) };
             begun = true;
-            if let Err(error) = noted.and_then(|()| self.item(item)) {
+            let start = Instant::now();
+            let written = noted.and_then(|()| self.item(item));
+            self.wrote.time += start.elapsed();
+            self.settings.live.wrote(start.elapsed());
+            if let Err(error) = written {
                 // Temporary files go with it.
                 self.open = None;
                 self.shared.fail(error);

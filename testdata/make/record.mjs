@@ -8,7 +8,7 @@ import { blobs } from './blobs.mjs';
 const [fork, folder, kind] = process.argv.slice(2);
 const proofs = kind === 'proofs', small = proofs || kind === 'small';
 const beaconRoots = '0x000f3df6d732807ef1319fb7b8bb8522d0beac02';
-const chain = await Chain.start(fork, folder, { without: proofs ? [beaconRoots] : [], most: small ? 12 : Infinity });
+const chain = await Chain.start(fork, folder, { without: proofs ? [beaconRoots] : [], accounts: small ? 12 : 24, most: small ? 12 : Infinity });
 const t = new Traffic(chain, 1000 + fork.length * 7 + fork.charCodeAt(0));
 const keep = {};
 const mined = async (name, options) => {
@@ -26,6 +26,7 @@ if (proofs) {
   await t.burst(24, [t.erc20, t.typed]); await mined('tokens');
   await t.burst(24, [t.swap]); await mined('swaps');
   await t.burst(24, [t.storage, t.failing, t.lives]); await mined('edges');
+  t.onlyKnown = true;
   await t.authorities(); await mined('authorities');
   await t.burst(12, [t.delegation, t.transientStorage]); await mined('delegations');
   await mined('empty');

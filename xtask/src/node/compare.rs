@@ -174,8 +174,9 @@ fn plain(value: &Value, empty: &str) -> String {
 }
 
 /// A line of a trace of changes with what the node's prestateTracer says in diffMode. `refunded`: whether anvil refunded what the specs
-/// do not, so that the sender paid less and the block's miner got less.
-pub fn changes(place: &Place<'_>, ours: &Value, theirs: &Value, refunded: bool) -> Result<Option<String>> {
+/// do not, so that the sender paid less and the block's miner got less. `since`: whether that was so for this transaction or one before it in
+/// the block: then balances are compared by how much they changed.
+pub fn changes(place: &Place<'_>, ours: &Value, theirs: &Value, refunded: bool, since: bool) -> Result<Option<String>> {
     let name = place.name();
     if ours["hash"] != theirs["txHash"] {
         return Ok(Some(format!("{name}: the changes of {}", ours["hash"])));
@@ -186,6 +187,17 @@ pub fn changes(place: &Place<'_>, ours: &Value, theirs: &Value, refunded: bool) 
             let key = (address.as_str().unwrap_or_default().to_ascii_lowercase(), "balance".to_owned());
             ours.remove(&key);
             theirs.remove(&key);
+        }
+    }
+    if since {
+        for changes in [&mut ours, &mut theirs] {
+            for ((_, field), change) in changes.iter_mut().filter(|((_, field), _)| field == "balance") {
+                let number = |digits: &str| {
+                    i128::from_str_radix(digits, 16)
+                        .with_context(|| format!("{field} {digits}: expected less than 2^127"))
+                };
+                *change = ("0".to_owned(), (number(&change.1)? - number(&change.0)?).to_string());
+            }
         }
     }
     let keys: BTreeSet<_> = ours.keys().chain(theirs.keys()).collect();
@@ -302,7 +314,7 @@ mod tests {
             "pre": {"0xaa": {"balance": "0x10", "nonce": 1}, "0xbb": {"balance": "0x3", "storage": {"0x02": "0x7"}}},
             "post": {"0xaa": {"balance": "0xf", "nonce": 2}, "0xbb": {"storage": {"0x01": "0x5"}}},
         }});
-        assert_eq!(changes(&place, &ours, &theirs, false).expect("both are well-formed"), None);
+        assert_eq!(changes(&place, &ours, &theirs, false, false).expect("both are well-formed"), None);
         for (path, wrong) in [
             ("/result/post/0xaa/nonce", json!(3)),
             ("/result/post/0xaa/balance", json!("0xe")),
@@ -312,8 +324,10 @@ mod tests {
         ] {
             let mut other = theirs.clone();
             *other.pointer_mut(path).expect(path) = wrong;
-            let problem = changes(&place, &ours, &other, false).expect("both are well-formed");
-            assert!(problem.is_some(), "{path}");
+            for since in [false, true] {
+                let problem = changes(&place, &ours, &other, false, since).expect("both are well-formed");
+                assert!(problem.is_some(), "{path}");
+            }
         }
     }
 
