@@ -2,6 +2,7 @@
 
 use crate::gpu::{self, BackendArgs, BackendKind, NoDevice};
 use isolane_cpu::Lockstep;
+use isolane_cpu::lockstep::Leave;
 use isolane_gpu::Gpu;
 use isolane_spec::Backend;
 use std::sync::Arc;
@@ -45,6 +46,20 @@ impl Chosen {
         match self {
             Self::Reference | Self::Lockstep(_) => None,
             Self::Gpu(gpu) => Some(gpu),
+        }
+    }
+
+    /// Transactions that left their lanes, or never came to one, by reason; `None` for the reference, which has none.
+    #[must_use]
+    pub fn escapes(&self) -> Option<Vec<(String, u64)>> {
+        match self {
+            Self::Reference => None,
+            Self::Lockstep(lockstep) => {
+                let left = lockstep.statistics().left;
+                let named = Leave::ALL.into_iter().zip(left).filter(|(_, count)| *count > 0);
+                Some(named.map(|(reason, count)| (reason.name().to_owned(), count)).collect())
+            }
+            Self::Gpu(device) => Some(device.statistics().reasons.into_iter().collect()),
         }
     }
 

@@ -1,281 +1,28 @@
-//! Replays of a node's blocks: a small server that answers as a node does from bundled packs, and that misbehaves when it is
-//! told to.
+//! Replays of a node's blocks, of a node that misbehaves among them.
 
+#[path = "support/fake_node.rs"]
+mod fake_node;
 #[path = "support/proofs.rs"]
 mod proofs;
 
-use isolane::load::block_pack::BlockPack;
-use isolane::load::typed;
-use isolane::report::Verdict;
-use proofs::witness;
+use fake_node::{BLOCKS, Fault, Node, RANGE};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Command, Output};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::process::{Command, Output, Stdio};
+use std::sync::atomic::Ordering;
 
-/// What goes wrong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fault {
-    Nothing,
-    /// Every third request is answered too late.
-    Slow,
-    /// Every third request gets status 429 with Retry-After.
-    Busy,
-    /// Every third reply ends in its middle.
-    Cut,
-    /// Every third reply is to another request.
-    WrongId,
-    /// Every third reply is no JSON.
-    Garbage,
-    /// The node serves no state.
-    NoMethod,
-    /// The node gives the block after the one that was asked for.
-    WrongBlock,
-    /// The node's chain becomes another one after some requests.
-    Reorganised,
-    /// A balance that the block reads is wrong.
-    WrongState,
-    /// It serves no witness.
-    NoWitness,
-}
-
-struct Node {
-    packs: BTreeMap<u64, Value>,
-    /// The headers of their parents.
-    headers: BTreeMap<u64, String>,
-    fault: Fault,
-    requests: AtomicU64,
-    /// Requests by whole blocks, which are what fetching costs.
-    blocks: AtomicU64,
-}
-
-fn hex_number(value: &Value) -> Option<u64> {
-    u64::from_str_radix(value.as_str()?.strip_prefix("0x")?, 16).ok()
-}
-
-/// Some bundled blocks.
-const BLOCKS: [u64; 4] = [6, 8, 10, 12];
-/// The same on the command line.
-const RANGE: [&str; 2] = ["--blocks", "6:13:2"];
-
-/// A pack whose parent is a header with the root of the pack's pre-state, and that header. The bundled packs lack their
-/// parents' headers.
-fn link(path: &Path) -> (Value, String) {
-    let document = typed::read(path).expect("a pack");
-    let mut pack: Value = typed::parse(&document).expect("JSON");
-    let header = |pack: &Value| {
-        let typed: BlockPack = typed::parse(pack.to_string().as_bytes()).expect("a pack");
-        typed.block.header()
-    };
-    let mut parent = header(&pack);
-    parent.number -= 1;
-    parent.state_root = witness(&pack)["preStateRoot"].as_str().expect("a root").parse().expect("a root");
-    let hash = json!(parent.hash_slow());
-    let number = format!("{:#x}", parent.number);
-    pack["block"]["parentHash"] = hash.clone();
-    pack["blockHashes"][number] = hash;
-    // EIP-2935 keeps the parent's hash: the state root is another one.
-    for _ in 0..2 {
-        let hash = json!(header(&pack).hash_slow());
-        pack["block"]["hash"] = hash.clone();
-        for receipt in pack["receipts"].as_array_mut().expect("receipts") {
-            receipt["blockHash"] = hash.clone();
-        }
-        pack.as_object_mut().expect("a pack").remove("poststate");
-        if let Some(root) = state_root(&pack) {
-            pack["block"]["stateRoot"] = json!(root);
-        }
-    }
-    assert_eq!(state_root(&pack), None, "{}", path.display());
-    (pack, alloy_primitives::hex::encode_prefixed(alloy_rlp::encode(parent)))
-}
-
-/// The state root after the block, if it is not the one that the block names; everything else must match.
-fn state_root(pack: &Value) -> Option<String> {
-    let folder = tempfile::tempdir().expect("a folder");
-    let path = folder.path().join("31337-1.json");
-    std::fs::write(&path, pack.to_string()).expect("a pack");
-    let inputs = isolane::replay::find(&[path]).expect("a pack");
-    let mut root = None;
-    let each = |report: isolane::report::InputReport| match report.verdict {
-        Verdict::Match => {}
-        Verdict::Mismatch(list) => match &list[..] {
-            [one] if one.field.contains("stateRoot") => root = Some(one.got.clone()),
-            list => panic!("{list:?}"),
-        },
-        Verdict::Failed(error) => panic!("{error}"),
-    };
-    isolane::replay::replay(&inputs, &Default::default(), each).expect("threads");
-    root
-}
-
-impl Node {
-    /// A node of some bundled blocks of Osaka.
-    fn start(fault: Fault) -> (String, Arc<Self>) {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/blocks/anvil/osaka");
-        let (mut packs, mut headers) = (BTreeMap::new(), BTreeMap::new());
-        for number in BLOCKS {
-            let (pack, parent) = link(&folder.join(format!("31337-{number}.json.zst")));
-            packs.insert(number, pack);
-            headers.insert(number, parent);
-        }
-        let node = Arc::new(Self { packs, headers, fault, requests: AtomicU64::new(0), blocks: AtomicU64::new(0) });
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let url = format!("http://{}", listener.local_addr().expect("an address"));
-        let server = Arc::clone(&node);
-        std::thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                let server = Arc::clone(&server);
-                std::thread::spawn(move || server.serve(stream));
-            }
-        });
-        (url, node)
-    }
-
-    fn serve(&self, mut stream: TcpStream) -> Option<()> {
-        let (mut bytes, mut buffer) = (Vec::new(), [0; 65536]);
-        let request: Value = loop {
-            let n = stream.read(&mut buffer).ok().filter(|n| *n > 0)?;
-            bytes.extend_from_slice(&buffer[..n]);
-            let body = bytes.windows(4).position(|window| window == b"\r\n\r\n").map(|at| &bytes[at + 4..]);
-            if let Some(request) = body.and_then(|body| serde_json::from_slice(body).ok()) {
-                break request;
-            }
-        };
-        let turn = self.requests.fetch_add(1, Ordering::Relaxed);
-        let third = turn % 3 == 2;
-        if third && self.fault == Fault::Slow {
-            std::thread::sleep(Duration::from_millis(1500));
-        }
-        if third && self.fault == Fault::Busy {
-            let head = "HTTP/1.1 429 Too Many Requests\r\nretry-after: 0\r\ncontent-length: 4\r\nconnection: close\r\n\r\nbusy";
-            return stream.write_all(head.as_bytes()).ok();
-        }
-        let reply = |request: &Value| {
-            let id = if third && self.fault == Fault::WrongId { json!(77) } else { request["id"].clone() };
-            match self.answer(request["method"].as_str().unwrap_or_default(), &request["params"], turn) {
-                Ok(result) => json!({"jsonrpc": "2.0", "id": id, "result": result}),
-                Err(message) => json!({"jsonrpc": "2.0", "id": id, "error": {"code": -32601, "message": message}}),
-            }
-        };
-        let mut body = match &request {
-            Value::Array(list) => Value::Array(list.iter().map(reply).collect()),
-            one => reply(one),
-        }
-        .to_string();
-        if third && self.fault == Fault::Garbage {
-            body = "<html>it works</html>".to_owned();
-        }
-        let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
-        if third && self.fault == Fault::Cut {
-            body.truncate(body.len() / 2);
-        }
-        stream.write_all((head + &body).as_bytes()).ok()
-    }
-
-    fn answer(&self, method: &str, params: &Value, turn: u64) -> Result<Value, String> {
-        let refused = || format!("the method {method} is not available");
-        let number = hex_number(&params[0]);
-        let reorganised = self.fault == Fault::Reorganised && turn > 9;
-        let pack = |number: Option<u64>| number.and_then(|number| self.packs.get(&number));
-        Ok(match method {
-            "eth_chainId" => json!("0x7a69"),
-            "eth_blockNumber" => json!("0xc"),
-            "web3_clientVersion" => json!("test/1"),
-            "eth_getBlockByNumber" if params[0] == "finalized" => json!({"number": "0xa"}),
-            "eth_getBlockByNumber" if number == Some(0) => json!({"number": "0x0", "hash": format!("0x{:064x}", 7)}),
-            "eth_getBlockByNumber" => {
-                let shift = u64::from(self.fault == Fault::WrongBlock && params[1] == true);
-                let Some(pack) = pack(number.map(|number| number + 2 * shift)) else {
-                    // An ancestor.
-                    let known = self.packs.values().find_map(|pack| pack["blockHashes"].get(params[0].as_str()?));
-                    return Ok(known.map_or(Value::Null, |hash| json!({"number": params[0], "hash": hash})));
-                };
-                let mut block = pack["block"].clone();
-                if params[1] == true {
-                    self.blocks.fetch_add(1, Ordering::Relaxed);
-                } else {
-                    block["transactions"] = json!([]);
-                }
-                block
-            }
-            "eth_getBlockReceipts" => {
-                let mut receipts = pack(number).map_or(Value::Null, |pack| pack["receipts"].clone());
-                for receipt in receipts.as_array_mut().into_iter().flatten().filter(|_| reorganised) {
-                    receipt["blockHash"] = json!(format!("0x{:064x}", 99));
-                }
-                receipts
-            }
-            _ if self.fault == Fault::NoMethod => return Err(refused()),
-            "debug_executionWitness" if self.fault == Fault::NoWitness => return Err(refused()),
-            "debug_executionWitness" => {
-                let Some(pack) = pack(number) else { return Ok(Value::Null) };
-                let mut whole = witness(pack);
-                whole.as_object_mut().expect("an object").remove("preStateRoot");
-                let parent = number.and_then(|number| self.headers.get(&number));
-                whole["headers"] = json!(parent.into_iter().collect::<Vec<_>>());
-                if self.fault == Fault::WrongState {
-                    for node in whole["state"].as_array_mut().expect("nodes") {
-                        *node = json!(format!("{}00", node.as_str().expect("a node")));
-                    }
-                }
-                whole
-            }
-            "debug_traceBlockByNumber" if params[1].get("tracerConfig").is_some() => return Err(refused()),
-            "debug_traceBlockByNumber" => {
-                let Some(pack) = pack(number) else { return Ok(Value::Null) };
-                let state = pack["prestate"].as_object().expect("accounts");
-                let there = state.iter().filter(|(_, account)| account["absent"] != true);
-                let mut accounts: serde_json::Map<String, Value> =
-                    there.map(|(address, account)| (address.clone(), account.clone())).collect();
-                if self.fault == Fault::WrongState {
-                    for account in accounts.values_mut() {
-                        account["balance"] = json!("0x123456789abcdef0123");
-                    }
-                }
-                let hashes = pack["block"]["transactions"].as_array().expect("transactions");
-                let result = |index: usize| if index == 0 { Value::Object(accounts.clone()) } else { json!({}) };
-                let results = hashes
-                    .iter()
-                    .enumerate()
-                    .map(|(index, transaction)| json!({"txHash": transaction["hash"], "result": result(index)}));
-                Value::Array(results.collect())
-            }
-            "eth_getBalance" | "eth_getTransactionCount" | "eth_getCode" | "eth_getStorageAt" => {
-                let at = if method == "eth_getStorageAt" { 2 } else { 1 };
-                let after = hex_number(&params[at]).map(|number| number + 1);
-                let address = params[0].as_str().unwrap_or_default();
-                let account = pack(after).map_or(&Value::Null, |pack| &pack["prestate"][address]);
-                let (field, empty) = match method {
-                    "eth_getBalance" => ("balance", json!("0x0")),
-                    "eth_getCode" => ("code", json!("0x")),
-                    "eth_getStorageAt" => ("storage", json!("0x0")),
-                    _ => ("nonce", json!("0x0")),
-                };
-                let value = match field {
-                    "storage" => &account["storage"][params[1].as_str().unwrap_or_default()],
-                    field => &account[field],
-                };
-                match value {
-                    Value::Null => empty,
-                    Value::Number(number) => json!(format!("{:#x}", number.as_u64().unwrap_or_default())),
-                    other => other.clone(),
-                }
-            }
-            _ => return Err(refused()),
-        })
-    }
+fn command(url: &str, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_isolane"));
+    command.args(["replay", "--rpc", url, "--fork", "osaka", "--timeout", "1", "--retries", "4"]).args(arguments);
+    command.env_remove("ETH_RPC_URL").env_remove("ISOLANE_CACHE");
+    command
 }
 
 fn replay(url: &str, arguments: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_isolane"));
-    command.args(["replay", "--rpc", url, "--fork", "osaka", "--timeout", "1", "--retries", "4"]).args(arguments);
-    command.env_remove("ETH_RPC_URL").env_remove("ISOLANE_CACHE").output().expect("it runs")
+    command(url, arguments).output().expect("it runs")
 }
 
 fn text(output: &Output) -> String {
@@ -302,6 +49,9 @@ fn a_nodes_blocks_match_and_are_fetched_once() {
         (Fault::Nothing, None, RANGE, "debug_executionWitness", json!(true)),
         (Fault::NoWitness, None, ["--blocks", "8"], "debug_traceBlockByNumber", Value::Null),
         (Fault::Nothing, Some("tracer"), ["--blocks", "12"], "debug_traceBlockByNumber", Value::Null),
+        // Block 6 deletes nothing; what the others delete leaves nodes whose neighbours proofs of the state before do not show.
+        (Fault::OnlyProofs, None, ["--blocks", "6"], "eth_getProof", json!(true)),
+        (Fault::Nothing, Some("proof"), ["--blocks", "12"], "eth_getProof", json!(true)),
     ] {
         let (url, node) = Node::start(fault);
         let cache = tempfile::tempdir().expect("a folder");
@@ -354,6 +104,9 @@ fn lasting_faults_end_with_one_clear_error() {
         (Fault::WrongBlock, 3, "number: expected"),
         (Fault::Reorganised, 3, "the chain was reorganised or the node is inconsistent"),
         (Fault::WrongState, 2, "witness"),
+        (Fault::WrongProofs, 3, "it does not lead to the state root of the parent block"),
+        (Fault::LyingProofs, 3, "claims"),
+        (Fault::WrongCode, 3, "expected code of hash"),
     ] {
         let (url, _) = Node::start(fault);
         let output = replay(&url, &[RANGE[0], RANGE[1], "--no-cache", "-q"]);
@@ -412,4 +165,109 @@ fn tables_of_a_node_go_on_where_they_were() {
     assert!(text(&output).contains("2 blocks in 2 chunks are done already; 2 to do"), "{}", text(&output));
     assert_eq!(node.blocks.load(Ordering::Relaxed) - before, 2, "only the blocks that are left are fetched");
     assert!(tables(&out) == tables(&whole));
+}
+
+#[test]
+fn a_reorganisation_below_finished_tables_is_noticed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let out = folder.path().join("out");
+    let options = ["--no-cache", "--tables", "blocks", "--chunk-size", "1", "--out", out.to_str().expect("a path")];
+    let (good, _) = Node::start(Fault::Nothing);
+    assert!(replay(&good, &[&["--blocks", "6:9:2"], &options[..]].concat()).status.success());
+    let before = tables(&out);
+    let (other, node) = Node::start(Fault::OtherChain);
+    let output = replay(&other, &[&RANGE, &options[..]].concat());
+    let shown = text(&output);
+    assert_eq!(output.status.code(), Some(3), "{shown}");
+    assert!(shown.contains("block 6: the chain was reorganised") && shown.contains("another --out"), "{shown}");
+    assert_eq!(node.blocks.load(Ordering::Relaxed), 0, "nothing is fetched");
+    assert!(tables(&out) == before, "what is there stays as it is");
+    // The chain that it was made of goes on.
+    assert!(replay(&good, &[&RANGE, &options[..]].concat()).status.success());
+}
+
+#[test]
+fn a_block_that_does_not_match_ends_the_replay_unless_it_is_to_be_skipped() {
+    let (url, _) = Node::start(Fault::Invalid);
+    let range = [RANGE[0], RANGE[1], "--no-cache", "--json", "--threads", "2"];
+    for (more, reported) in [(None, 2), (Some("--skip-invalid-blocks"), BLOCKS.len())] {
+        let output = replay(&url, &range.into_iter().chain(more).collect::<Vec<_>>());
+        let shown = text(&output);
+        assert_eq!(output.status.code(), Some(1), "{shown}");
+        let results: Vec<Value> = blocks(&output).into_iter().map(|line| line["result"].clone()).collect();
+        let expected = ["match", "mismatch", "match", "match"];
+        assert_eq!(results, expected[..reported], "{shown}");
+        let left = BLOCKS.len() - reported;
+        assert!(shown.contains(&format!("\"notReplayed\":{left}")), "{shown}");
+    }
+}
+
+/// What a server answers to a request without a body.
+fn get(address: &str, path: &str) -> String {
+    let mut stream = TcpStream::connect(address).expect("it listens");
+    stream
+        .write_all(format!("GET {path} HTTP/1.1\r\nhost: here\r\nconnection: close\r\n\r\n").as_bytes())
+        .expect("a request");
+    let mut reply = String::new();
+    stream.read_to_string(&mut reply).expect("a reply");
+    reply
+}
+
+#[test]
+fn counts_are_served_while_blocks_are_replayed() {
+    // Slow, so that there is time to ask; one at a time.
+    let (url, _) = Node::start(Fault::Slow);
+    let more = ["--no-cache", "--concurrency", "1", "--metrics", "0", "--progress-interval", "1"];
+    let mut command = command(&url, &[&RANGE, &more[..]].concat());
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("it runs");
+    let mut lines = BufReader::new(child.stderr.take().expect("a pipe")).lines().map(|line| line.expect("text"));
+    let address =
+        lines.find_map(|line| Some(line.strip_prefix("metrics at http://")?.strip_suffix("/metrics")?.to_owned()));
+    let address = address.expect("it says where");
+    assert!(address.starts_with("127.0.0.1:"), "{address}");
+    assert!(get(&address, "/").starts_with("HTTP/1.1 404"));
+    let mut seen = Vec::new();
+    loop {
+        let reply = get(&address, "/metrics");
+        assert!(reply.starts_with("HTTP/1.1 200") && reply.contains("application/openmetrics-text"), "{reply}");
+        assert!(reply.trim_end().ends_with("# EOF"), "{reply}");
+        let value = |name: &str| {
+            let line =
+                reply.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_else(|| panic!("no {name}: {reply}"));
+            line.trim().parse::<f64>().expect("a number")
+        };
+        let done = value("isolane_replay_blocks_total{result=\"match\"}");
+        seen.push(done);
+        if done > 0.0 {
+            assert!(value("isolane_replay_inputs") == 4.0 && value("isolane_replay_gas_total") > 0.0, "{reply}");
+            assert!(value("isolane_replay_transactions_total") > 0.0, "{reply}");
+            assert!(value("isolane_replay_stage_seconds_total{stage=\"execute\"}") > 0.0, "{reply}");
+            assert!(value("isolane_replay_fetched_blocks_total{from=\"node\"}") >= done, "{reply}");
+            assert!(reply.contains("isolane_replay_queue_blocks{queue=\"fetched\"}"), "{reply}");
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    assert!(seen.is_sorted() && seen.iter().all(|done| *done <= 4.0), "{seen:?}");
+    let rest: Vec<String> = lines.collect();
+    assert!(child.wait().expect("it ends").success(), "{rest:?}");
+    assert!(rest.iter().any(|line| line.starts_with("progress: ") && line.contains("/4 blocks, ")), "{rest:?}");
+}
+
+/// The memory of many blocks of a node, each of which is fetched and executed for itself.
+#[test]
+fn the_memory_of_many_blocks_is_bounded() {
+    const ROUNDS: usize = 1000;
+    let (url, node) = Node::start(Fault::Nothing);
+    let mut arguments = vec!["--no-cache", "--state", "tracer", "--json", "--memory-limit", "512M", "--blocks"];
+    arguments.extend(std::iter::repeat_n("8:13:4", ROUNDS));
+    let output = replay(&url, &arguments);
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(node.blocks.load(Ordering::Relaxed), 2 * ROUNDS as u64);
+    let lines = String::from_utf8_lossy(&output.stdout).into_owned();
+    let summary: Value = serde_json::from_str(lines.lines().last().expect("a summary")).expect("JSON");
+    assert_eq!(summary["total"]["blocks"], 2 * ROUNDS);
+    if let Some(peak) = summary["peakMemoryBytes"].as_u64() {
+        assert!(peak < 512_000_000, "{peak} bytes");
+    }
 }

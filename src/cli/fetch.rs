@@ -10,7 +10,7 @@ Examples:
   isolane fetch --rpc http://127.0.0.1:8545 --blocks 17M:+10 --out blocks
   ETH_RPC_URL=https://… isolane fetch --blocks 22615247 --out blocks && isolane replay blocks
 
-The node must serve debug_executionWitness, or debug_traceBlockByNumber with the prestate tracer. Packs that are there are not fetched again.";
+The node must serve debug_executionWitness, debug_traceBlockByNumber with the prestate tracer, or eth_getProof. Packs that are there are not fetched again.";
 
 /// `isolane fetch`.
 #[derive(Debug, Args)]

@@ -6,6 +6,8 @@ mod diff;
 mod error;
 mod extras;
 mod fetch;
+mod metrics;
+mod progress;
 mod replay;
 mod report;
 mod run;

@@ -1,5 +1,7 @@
 //! `isolane replay`.
 
+use super::metrics::{self, Metrics};
+use super::progress::Progress;
 use super::tables::{self, TableArgs};
 use super::trace::TraceArgs;
 use super::{CliError, Exit};
@@ -15,9 +17,11 @@ use crate::tables::Run;
 use crate::{replay, report};
 use bytesize::ByteSize;
 use clap::{Args, ValueEnum};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use std::io::{IsTerminal as _, Write};
+use std::io::Write;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -74,6 +78,15 @@ pub struct Arguments {
     /// Begin no further block while the process takes about that much memory, such as 512M; one is always at work.
     #[arg(long, value_name = "SIZE", env = "ISOLANE_MEMORY_LIMIT")]
     memory_limit: Option<ByteSize>,
+    /// Go on after a block that does not match. Without this the replay ends with the first one; the exit code is 1 either way.
+    #[arg(long)]
+    skip_invalid_blocks: bool,
+    /// Serve counts of the run as Prometheus text at http://ADDRESS/metrics; a port alone is one of 127.0.0.1.
+    #[arg(long, value_name = "ADDRESS", value_parser = metrics::address)]
+    metrics: Option<SocketAddr>,
+    /// Seconds between lines of progress where standard error is no terminal; 0 for none.
+    #[arg(long, value_name = "SECONDS", default_value_t = 10)]
+    progress_interval: u64,
     /// No progress; only problems and results.
     #[arg(short, long, conflicts_with = "verbose")]
     quiet: bool,
@@ -92,6 +105,13 @@ pub struct Arguments {
     tables: TableArgs,
     #[command(flatten)]
     trace: TraceArgs,
+}
+
+impl Arguments {
+    /// Where tables go, and the schedule of the chain.
+    fn files(&self) -> tables::Files<'_> {
+        tables::Files { out: self.out.as_deref(), chain_config: self.chain_config.as_deref() }
+    }
 }
 
 /// Runs it.
@@ -113,19 +133,23 @@ pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
         tracing: tracing.clone(),
         tables: arguments.tables.selection(),
         memory_limit: arguments.memory_limit.map(|size| size.as_u64()),
+        stop_at_mismatch: !arguments.skip_invalid_blocks,
+        live: Arc::default(),
     };
+    let serving =
+        arguments.metrics.map(|at| Metrics::start(at, arguments.quiet, &options.live, &chosen)).transpose()?;
     let mut writing = None;
     let summary = if arguments.node.blocks.is_empty() {
         let mut inputs = replay::find(&arguments.paths)?;
         if arguments.verbose {
             found(&inputs);
         }
-        writing =
-            arguments.tables.open_packs(arguments.out.as_deref(), arguments.chain_config.as_deref(), &mut inputs)?;
-        execute(arguments, &inputs, &options, writing.as_mut())
+        writing = arguments.tables.open_packs(arguments.files(), &options.live, &mut inputs)?;
+        execute(arguments, &inputs, &options, &chosen, writing.as_mut())
     } else {
-        from_node(arguments, &options, &mut writing)
+        from_node(arguments, &options, &chosen, &mut writing)
     };
+    drop(serving);
     let traced = arguments.trace.close(tracing.as_deref());
     let skipped = writing.as_ref().map(|run| run.skipped().clone()).unwrap_or_default();
     let threads = summary.as_ref().map_or(0, |summary| summary.threads);
@@ -155,10 +179,13 @@ fn execute(
     arguments: &Arguments,
     source: &dyn Source,
     options: &Options,
+    chosen: &Chosen,
     mut writing: Option<&mut Run>,
 ) -> Result<Summary, CliError> {
     let out = arguments.out.as_deref().filter(|_| writing.is_none()).map(Output::create).transpose()?;
-    let mut printer = Printer::new(arguments, source.count(), out);
+    let every = Duration::from_secs(arguments.progress_interval);
+    let progress = Progress::start(arguments.quiet, every, &options.live, chosen);
+    let mut printer = Printer::new(arguments, progress, out);
     let gate = writing.as_ref().map(|run| {
         tables::say_skipped(run, arguments.quiet);
         run.gate(source, tables::limits(options.threads, options.backend.is_some()))
@@ -183,28 +210,34 @@ fn execute(
 }
 
 /// Blocks of a node, fetched while others are executed.
-fn from_node(arguments: &Arguments, options: &Options, writing: &mut Option<Run>) -> Result<Summary, CliError> {
+fn from_node(
+    arguments: &Arguments,
+    options: &Options,
+    chosen: &Chosen,
+    writing: &mut Option<Run>,
+) -> Result<Summary, CliError> {
     let given = options.chain.clone();
     let schedule = move |chain_id: u64, number, timestamp| {
         let chain = given.clone().filter(|chain| chain.chain_id == chain_id).or_else(|| ChainSpec::by_id(chain_id));
         chain.map(|chain| chain.fork_at(number, timestamp, None))
     };
     let failed = |error: FetchError| CliError { exit: super::fetch::exit(&error), message: error.to_string() };
-    let mut node = Node::open(&arguments.node, &schedule).map_err(failed)?;
-    *writing = arguments.tables.open_node(arguments.out.as_deref(), arguments.chain_config.as_deref(), &mut node)?;
+    let mut node = Node::open(&arguments.node, &schedule, options.chain.clone()).map_err(failed)?;
+    *writing = arguments.tables.open_node(arguments.files(), &options.live, &mut node)?;
     let cache = match (&arguments.cache, arguments.no_cache) {
         (_, true) => None,
         (Some(folder), _) => Some(Cache::new(folder)),
         (None, _) => Cache::default_folder().map(Cache::new),
     };
     let concurrency = usize::from(arguments.node.concurrency);
-    let fetching = NodeOptions { cache, concurrency, ..NodeOptions::default() };
+    let fetching = NodeOptions { cache, concurrency, live: Arc::clone(&options.live), ..NodeOptions::default() }
+        .within(options.memory_limit);
     if !arguments.quiet {
         let (count, method, host) = (node.numbers().len(), node.method().method(), node.host());
         eprintln!("{count} blocks of {host}; the state before each from {method}");
     }
     let (summary, fetched) =
-        NodeSource::run(&node, &fetching, |source| execute(arguments, source, options, writing.as_mut()));
+        NodeSource::run(&node, &fetching, |source| execute(arguments, source, options, chosen, writing.as_mut()));
     if !arguments.quiet {
         let Fetched { hits, fetched, notes, .. } = &fetched;
         for note in notes {
@@ -265,27 +298,19 @@ struct Printer {
     /// Whether the trace has standard output, and the report goes to standard error.
     aside: bool,
     verbose: bool,
-    bar: ProgressBar,
-    gas: u64,
+    progress: Progress,
     out: Option<Output>,
     /// The first failure of writing: reported once, at the end.
     failure: Option<String>,
 }
 
 impl Printer {
-    fn new(arguments: &Arguments, count: usize, out: Option<Output>) -> Self {
-        let visible = !arguments.quiet && std::io::stderr().is_terminal();
-        let target = if visible { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-        let bar = ProgressBar::with_draw_target(Some(count as u64), target);
-        if let Ok(style) = ProgressStyle::with_template("{bar:32} {pos}/{len} blocks, {elapsed}, {eta} left, {msg}") {
-            bar.set_style(style);
-        }
+    fn new(arguments: &Arguments, progress: Progress, out: Option<Output>) -> Self {
         Self {
             json: arguments.json,
             aside: arguments.trace.to_stdout(),
             verbose: arguments.verbose,
-            bar,
-            gas: 0,
+            progress,
             out,
             failure: None,
         }
@@ -295,17 +320,18 @@ impl Printer {
         let lines = match input.problem() {
             Some(problem) => Some(problem),
             None if self.verbose => Some(format!(
-                "match: {}: {} transactions, {} gas, {:.0} Mgas/s, state from {}",
+                "match: {}: {} transactions, {} gas, {:.0} Mgas/s, state from {}{}",
                 input.file,
                 input.transactions,
                 input.gas_used,
                 report::mgas_per_second(input.gas_used, input.times.execute),
-                input.state.name()
+                input.state.name(),
+                input.notes.iter().map(|note| format!("; {note}")).collect::<String>()
             )),
             None => None,
         };
         if let Some(line) = lines {
-            self.bar.suspend(|| eprintln!("{line}"));
+            self.progress.print(&line);
         }
         if self.json {
             self.print(&report::block_line(input));
@@ -319,10 +345,6 @@ impl Printer {
                 self.failure.get_or_insert_with(|| format!("{path}: cannot write it: {error}: is the disk full?"));
             }
         }
-        self.gas += input.gas_used;
-        let rate = report::mgas_per_second(self.gas, self.bar.elapsed());
-        self.bar.set_message(format!("{rate:.0} Mgas/s"));
-        self.bar.inc(1);
     }
 
     fn print(&mut self, line: &str) {
@@ -334,7 +356,7 @@ impl Printer {
     }
 
     fn finish(mut self, summary: &Summary) -> Result<(), CliError> {
-        self.bar.finish_and_clear();
+        self.progress.finish();
         let text = if self.json { report::summary_line(summary) } else { report::render(summary) };
         self.print(&text);
         if let Some(out) = self.out.take()

@@ -4,6 +4,7 @@ use super::CliError;
 use crate::convert::keccak;
 use crate::gpu::{BackendArgs, BackendKind};
 use crate::replay::Inputs;
+use crate::replay::live::Live;
 use crate::source::Node;
 use crate::tables::journal::Lanes;
 use crate::tables::{Format, Identity, Limits, Run, Selection, Settings, Table, U256Type, Wrote};
@@ -116,8 +117,8 @@ impl TableArgs {
     /// Opens the folder, if tables are wanted.
     fn open(
         &self,
-        out: Option<&Path>,
-        chain_config: Option<&Path>,
+        files: Files<'_>,
+        live: &Arc<Live>,
         count: usize,
         identity: Identity,
     ) -> Result<Option<Run>, CliError> {
@@ -127,26 +128,22 @@ impl TableArgs {
         let mut words = self.u256_types.clone();
         words.sort_unstable();
         words.dedup();
-        let chain_config = chain_config.map(std::fs::read).transpose();
+        let chain_config = files.chain_config.map(std::fs::read).transpose();
         let chain_config = chain_config.map_err(|error| CliError::usage(format!("--chain-config: {error}")))?;
         let settings = Settings {
-            folder: out.unwrap_or(Path::new(FOLDER)).to_owned(),
+            folder: files.out.unwrap_or(Path::new(FOLDER)).to_owned(),
             tables: self.selection(),
             words,
             format: self.format.unwrap_or_default(),
             chunk_size: usize::try_from(self.chunk_size).unwrap_or(usize::MAX),
             chain_config: chain_config.map(keccak),
+            live: Arc::clone(live),
         };
         Ok(Some(Run::open(settings, count, identity)?))
     }
 
     /// Opens the folder for packs, and leaves those that are not done.
-    pub fn open_packs(
-        &self,
-        out: Option<&Path>,
-        chain_config: Option<&Path>,
-        inputs: &mut Inputs,
-    ) -> Result<Option<Run>, CliError> {
+    pub fn open_packs(&self, given: Files<'_>, live: &Arc<Live>, inputs: &mut Inputs) -> Result<Option<Run>, CliError> {
         let files: Vec<(PathBuf, Option<PathBuf>)> =
             inputs.packs.iter().map(|pack| (pack.clone(), inputs.witness_of(pack).map(Path::to_owned))).collect();
         let count = files.len();
@@ -155,7 +152,7 @@ impl TableArgs {
             let witness = witness.as_deref().map_or_else(H256::zero, file_hash);
             keccak([file_hash(pack).0, witness.0].concat())
         };
-        let run = self.open(out, chain_config, count, Arc::new(identity))?;
+        let run = self.open(given, live, count, Arc::new(identity))?;
         if let Some(run) = &run {
             let packs = std::mem::take(&mut inputs.packs);
             inputs.packs = run.todo().iter().filter_map(|index| packs.get(*index).cloned()).collect();
@@ -164,24 +161,31 @@ impl TableArgs {
     }
 
     /// Opens the folder for blocks of a node, and leaves those that are not done.
-    pub fn open_node(
-        &self,
-        out: Option<&Path>,
-        chain_config: Option<&Path>,
-        node: &mut Node<'_>,
-    ) -> Result<Option<Run>, CliError> {
+    pub fn open_node(&self, given: Files<'_>, live: &Arc<Live>, node: &mut Node<'_>) -> Result<Option<Run>, CliError> {
         let (chain, numbers) = (node.chain().to_owned(), node.numbers().to_vec());
         let count = numbers.len();
         let identity = move |index: usize| {
             let number = numbers.get(index).copied().unwrap_or_default();
             keccak(format!("{chain} {number}"))
         };
-        let run = self.open(out, chain_config, count, Arc::new(identity))?;
+        let run = self.open(given, live, count, Arc::new(identity))?;
         if let Some(run) = &run {
+            let folder = given.out.unwrap_or(Path::new(FOLDER));
+            node.still_has(run.ends(), folder)
+                .map_err(|error| CliError { exit: super::fetch::exit(&error), message: error.to_string() })?;
             node.keep(run.todo());
         }
         Ok(run)
     }
+}
+
+/// Files that tables depend on.
+#[derive(Clone, Copy, Debug)]
+pub struct Files<'a> {
+    /// The folder of the tables.
+    pub out: Option<&'a Path>,
+    /// The schedule of the chain.
+    pub chain_config: Option<&'a Path>,
 }
 
 fn file_hash(path: &Path) -> H256 {
@@ -219,7 +223,8 @@ pub fn say_skipped(run: &Run, quiet: bool) {
 /// Says what was written.
 pub fn say_written(wrote: Wrote, out: Option<&Path>) {
     let folder = out.unwrap_or(Path::new(FOLDER)).display();
-    eprintln!("{} rows, {} bytes in {} files under {folder}", wrote.rows, wrote.bytes, wrote.files);
+    let Wrote { files, rows, bytes, time } = wrote;
+    eprintln!("{rows} rows, {bytes} bytes in {files} files under {folder}; write {:.2} s", time.as_secs_f64());
 }
 
 /// Where a device's transactions ran.

@@ -1,10 +1,12 @@
 //! `isolane fetch`: records blocks of any node as packs (`evm-block-replay/1`), one file per block.
 //!
 //! A pack holds the block, its receipts, the state before it and the ancestor hashes it can ask for. The state comes
-//! from `debug_executionWitness`, or else from `prestateTracer`; what the latter does not report (system contracts, withdrawal and fee recipients) is read at the
-//! parent block. Nothing is executed here, so the pack has no `poststate` and claims no validation.
+//! from `debug_executionWitness`, or else from `prestateTracer`, or else from `eth_getProof`. What the tracer does not report (system
+//! contracts, withdrawal and fee recipients) is read at the parent block; what to prove is learnt by executing the block. A pack has no
+//! `poststate` and claims no validation.
 
 mod merge;
+mod proof;
 mod range;
 mod record;
 mod system;
@@ -121,6 +123,20 @@ pub enum FetchError {
         /// Value in the reply.
         got: String,
     },
+    /// Blocks that tables were made of are not the chain's any more.
+    #[error(
+        "block {number}: the chain was reorganised: the tables under {folder} were made of {expected}, the node now has {got}:          remove the folder or choose another --out, and leave out blocks that may still change", folder = folder.display()
+    )]
+    Reorganised {
+        /// The block.
+        number: u64,
+        /// Where the tables are.
+        folder: PathBuf,
+        /// The hash that it had.
+        expected: String,
+        /// The hash that it has.
+        got: String,
+    },
     /// A reply has not the form that the method's result has.
     #[error("block {number}: {method}: {reason}")]
     Malformed {
@@ -138,6 +154,18 @@ pub enum FetchError {
         number: u64,
         /// The chain.
         chain_id: u64,
+    },
+    /// The node serves nothing that a state can be made of.
+    #[error(
+        "the node serves no state: {witness}; {tracer}; {proof}; use a node that has one of these methods for old blocks"
+    )]
+    NoState {
+        /// What it said of `debug_executionWitness`.
+        witness: RpcError,
+        /// What it said of `debug_traceBlockByNumber`.
+        tracer: RpcError,
+        /// What it said of `eth_getProof`.
+        proof: RpcError,
     },
     /// A file could not be written.
     #[error("{path}: {reason}", path = path.display())]

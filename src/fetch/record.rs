@@ -1,12 +1,17 @@
 //! Records one block of a node.
 
 use super::merge::{PreState, quantity};
-use super::{FetchError, ForkSchedule, malformed, system};
+use super::{FetchError, ForkSchedule, malformed, proof, system};
+use crate::chain::ChainSpec;
+use crate::load::block_pack::BlockPack;
 use crate::load::json_rpc::RpcBlock;
-use crate::load::rpc::Rpc;
+use crate::load::rpc::{Rpc, RpcError};
+use crate::load::witness::PROOFS;
 use crate::load::{envelope, typed};
+use alloy_primitives::B256;
 use isolane_gpu::transition::recover_authority;
 use isolane_spec::fork::Fork;
+use isolane_spec::{H160, H256};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
@@ -19,6 +24,8 @@ pub enum StateMethod {
     Witness,
     /// `debug_traceBlockByNumber` with the prestate tracer: taken on trust.
     Tracer,
+    /// `eth_getProof` of what the block reads: proven down from the parent's state root.
+    Proof,
 }
 
 impl StateMethod {
@@ -28,7 +35,14 @@ impl StateMethod {
         match self {
             Self::Witness => "debug_executionWitness",
             Self::Tracer => "debug_traceBlockByNumber",
+            Self::Proof => PROOFS,
         }
+    }
+
+    /// Whether what it gives is proven, and kept as a witness.
+    #[must_use]
+    pub const fn is_proven(self) -> bool {
+        matches!(self, Self::Witness | Self::Proof)
     }
 }
 
@@ -53,9 +67,13 @@ pub struct Recorder<'a> {
     client: Value,
     schedule: ForkSchedule<'a>,
     fork: Option<Fork>,
+    /// The chain's schedule, where it is not built in.
+    chain: Option<ChainSpec>,
     method: StateMethod,
     /// Hashes of blocks seen.
     hashes: Mutex<BTreeMap<u64, String>>,
+    /// What the method answered for the block that it was tried on, until that block is recorded.
+    probed: Mutex<Option<(u64, Value)>>,
 }
 
 impl<'a> Recorder<'a> {
@@ -77,16 +95,23 @@ impl<'a> Recorder<'a> {
         };
         let (chain_id, latest) = (hex("eth_chainId")?, hex("eth_blockNumber")?);
         let client = rpc.call("web3_clientVersion", json!([])).unwrap_or(Value::Null);
-        let method = match (method, probe(latest)) {
-            (Some(method), _) => method,
-            (None, None) => StateMethod::Tracer,
-            (None, Some(number)) => match rpc.call(StateMethod::Witness.method(), json!([format!("{number:#x}")])) {
-                Ok(Value::Object(_)) => StateMethod::Witness,
-                Err(error) if !error.is_refusal() => return Err(error.into()),
-                _ => StateMethod::Tracer,
-            },
+        let (method, probed) = match (method, probe(latest)) {
+            (Some(method), _) => (method, None),
+            (None, None) => (StateMethod::Tracer, None),
+            (None, Some(number)) => {
+                let (method, answer) = first_served(&rpc, number)?;
+                (method, Some((number, answer)))
+            }
         };
-        Ok(Self { rpc, chain_id, latest, client, schedule, fork, method, hashes: Mutex::default() })
+        let (hashes, probed) = (Mutex::default(), Mutex::new(probed));
+        Ok(Self { rpc, chain_id, latest, client, schedule, fork, chain: None, method, hashes, probed })
+    }
+
+    /// With a schedule that is not built in, which decides on what blocks read.
+    #[must_use]
+    pub fn with_chain(mut self, chain: Option<ChainSpec>) -> Self {
+        self.chain = chain;
+        self
     }
 
     /// EIP-155 chain id.
@@ -183,7 +208,7 @@ impl<'a> Recorder<'a> {
             StateMethod::Witness if number > 0 => Some(self.witness(number, &tag)?),
             _ => None,
         };
-        if number > 0 && witness.is_none() {
+        if number > 0 && self.method == StateMethod::Tracer {
             // Before the traces: those show system contracts as the system calls at the block's beginning left them.
             system::read_system_contracts(&self.rpc, &mut state, fork, number, timestamp)?;
             self.trace(number, &tag, &transaction_hashes, &mut state, &mut notes)?;
@@ -206,7 +231,7 @@ impl<'a> Recorder<'a> {
                 }
             }
         }
-        let block_hashes = self.ancestors(number, witness.as_ref(), &state, &transactions)?;
+        let block_hashes = self.ancestors(number, &state, &transactions)?;
         let ommers = self.ommers(number, &tag, &block)?;
         if fork < Fork::SpuriousDragon && state.has_empty_accounts() {
             notes.insert("before Spurious Dragon the tracer does not tell empty accounts from missing ones".into());
@@ -217,13 +242,14 @@ impl<'a> Recorder<'a> {
             "chainId": self.chain_id,
             "fork": fork.name(),
             "block": block,
-            "prestate": if witness.is_some() { Value::Null } else { state.to_json(fork >= Fork::SpuriousDragon) },
+            "prestate": if self.method.is_proven() && number > 0 { Value::Null } else { state.to_json(fork >= Fork::SpuriousDragon) },
             "receipts": receipts,
             "blockHashes": block_hashes,
             "validated": {"gasUsed": null, "logsBloom": null, "receiptsRoot": null, "stateRoot": null},
-            "source": {"client": self.client, "method": match witness {
-                Some(_) => "isolane fetch: debug_executionWitness",
-                None => "isolane fetch: prestateTracer, merged by first occurrence",
+            "source": {"client": self.client, "method": match self.method {
+                StateMethod::Witness => "isolane fetch: debug_executionWitness",
+                StateMethod::Tracer => "isolane fetch: prestateTracer, merged by first occurrence",
+                StateMethod::Proof => "isolane fetch: eth_getProof, proven against the parent's state root",
             }},
         });
         if !ommers.is_empty() {
@@ -232,6 +258,10 @@ impl<'a> Recorder<'a> {
         if !unknown.is_empty() {
             pack["prestateUnknown"] = json!(unknown);
         }
+        let witness = match self.method {
+            StateMethod::Proof if number > 0 => Some(self.prove(number, &parent_hash, &mut pack)?),
+            _ => witness,
+        };
         Ok(Recorded { pack, witness, transactions: transactions.len() as u64, notes })
     }
 
@@ -245,9 +275,18 @@ impl<'a> Recorder<'a> {
         lists.filter_map(|one| recover_authority(&one)).map(|authority| format!("{authority:#x}")).collect()
     }
 
+    /// What the method answered for this block, if it was tried on it: asked for once.
+    fn probed(&self, number: u64) -> Option<Value> {
+        let mut probed = self.probed.lock().unwrap_or_else(PoisonError::into_inner);
+        probed.take_if(|(tried, _)| *tried == number).map(|(_, answer)| answer)
+    }
+
     fn witness(&self, number: u64, tag: &str) -> Result<Value, FetchError> {
         let method = StateMethod::Witness.method();
-        let witness = self.rpc.call(method, json!([tag]))?;
+        let witness = match self.probed(number) {
+            Some(witness) => witness,
+            None => self.rpc.call(method, json!([tag]))?,
+        };
         if !witness.is_object() {
             return Err(malformed(number, method, &format!("expected an object, got {witness}")));
         }
@@ -257,6 +296,42 @@ impl<'a> Recorder<'a> {
             return Err(malformed(number, method, reason));
         }
         Ok(witness)
+    }
+
+    /// Proves what the block of a pack reads; the ancestors' hashes that it asks for go into the pack.
+    fn prove(&self, number: u64, parent_hash: &str, pack: &mut Value) -> Result<Value, FetchError> {
+        let ancestors = |numbers: &[u64]| {
+            let parse = |hash: &String| hash.parse::<B256>().map(|hash| H256(hash.0));
+            let hashes = self.hashes_of(numbers)?;
+            hashes.iter().map(parse).collect::<Result<Vec<H256>, _>>().map_err(|error| {
+                malformed(number, "eth_getBlockByNumber", &format!("the hash of an ancestor: {error}"))
+            })
+        };
+        let typed: BlockPack = typed::parse(pack.to_string().as_bytes())
+            .map_err(|error| malformed(number, "eth_getBlockByNumber", &error.to_string()))?;
+        let collector = proof::Collector::new(&self.rpc, number, parent_hash, &ancestors)?;
+        let (witness, asked) = collector.collect(&typed, self.chain.as_ref())?;
+        let asked: Vec<u64> = asked.into_iter().collect();
+        let hashes = self.hashes_of(&asked)?;
+        let hashes: BTreeMap<String, String> = asked.iter().map(|n| format!("{n:#x}")).zip(hashes).collect();
+        pack["blockHashes"] = json!(hashes);
+        Ok(witness)
+    }
+
+    /// The hashes of blocks, in order; each is asked for once.
+    fn hashes_of(&self, numbers: &[u64]) -> Result<Vec<String>, FetchError> {
+        let missing: Vec<u64> = {
+            let hashes = self.hashes.lock().unwrap_or_else(PoisonError::into_inner);
+            numbers.iter().copied().filter(|n| !hashes.contains_key(n)).collect()
+        };
+        let params: Vec<Value> = missing.iter().map(|n| json!([format!("{n:#x}"), false])).collect();
+        for (n, header) in missing.iter().zip(self.rpc.call_many("eth_getBlockByNumber", &params)?) {
+            let hash = header.get("hash").and_then(Value::as_str);
+            let hash = hash.ok_or_else(|| malformed(*n, "eth_getBlockByNumber", "no `hash`"))?;
+            self.learn(*n, "hash", &hash.to_ascii_lowercase())?;
+        }
+        let hashes = self.hashes.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(numbers.iter().filter_map(|n| hashes.get(n).cloned()).collect())
     }
 
     /// All receipts of the block; nodes without `eth_getBlockReceipts` are asked for each. Receipts that are not there
@@ -317,7 +392,11 @@ impl<'a> Recorder<'a> {
             };
             list.into_iter().zip(hashes).map(one).collect()
         };
-        let plain = results(self.rpc.call(METHOD, json!([tag, {"tracer": "prestateTracer"}]))?)?;
+        let plain = match self.probed(number) {
+            Some(plain) => plain,
+            None => self.rpc.call(METHOD, json!([tag, {"tracer": "prestateTracer"}]))?,
+        };
+        let plain = results(plain)?;
         let diff_config = json!({"tracer": "prestateTracer", "tracerConfig": {"diffMode": true}});
         let diffs = match self.rpc.call(METHOD, json!([tag, diff_config])) {
             Ok(value) => Some(results(value)?),
@@ -341,12 +420,11 @@ impl<'a> Recorder<'a> {
         Ok(())
     }
 
-    /// The parent's hash, and the other 255 if any code of the block can ask for them. A witness has the headers of those
-    /// that the block asks for.
+    /// The parent's hash, and the other 255 if any code of the block can ask for them. Whatever is proven has the hashes of those that
+    /// the block asks for.
     fn ancestors(
         &self,
         number: u64,
-        witness: Option<&Value>,
         state: &PreState,
         transactions: &[Value],
     ) -> Result<BTreeMap<String, String>, FetchError> {
@@ -357,18 +435,9 @@ impl<'a> Recorder<'a> {
         let inputs = transactions.iter().filter(|t| t.get("to").is_none_or(Value::is_null));
         let init_codes = inputs.filter_map(|t| t.get("input")).filter_map(Value::as_str);
         // A byte that is data of a PUSH counts too: that asks for too much, never for too little.
-        if witness.is_none() && state.codes().chain(init_codes).any(may_ask_for_block_hash) {
+        if !self.method.is_proven() && state.codes().chain(init_codes).any(may_ask_for_block_hash) {
             first = number.saturating_sub(256);
-            let missing: Vec<u64> = {
-                let hashes = self.hashes.lock().unwrap_or_else(PoisonError::into_inner);
-                (first..parent).filter(|n| !hashes.contains_key(n)).collect()
-            };
-            let params: Vec<Value> = missing.iter().map(|n| json!([format!("{n:#x}"), false])).collect();
-            for (n, header) in missing.iter().zip(self.rpc.call_many("eth_getBlockByNumber", &params)?) {
-                let hash = header.get("hash").and_then(Value::as_str);
-                let hash = hash.ok_or_else(|| malformed(*n, "eth_getBlockByNumber", "no `hash`"))?;
-                self.learn(*n, "hash", &hash.to_ascii_lowercase())?;
-            }
+            self.hashes_of(&(first..parent).collect::<Vec<_>>())?;
         }
         let hashes = self.hashes.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(hashes.range(first..=parent).map(|(n, hash)| (format!("{n:#x}"), hash.clone())).collect())
@@ -382,6 +451,37 @@ impl<'a> Recorder<'a> {
             return Err(malformed(number, "eth_getUncleByBlockNumberAndIndex", "an uncle is not there"));
         }
         Ok(ommers)
+    }
+}
+
+/// The first method of state that a node serves for a block, and what it answers: a witness, the tracer, proofs.
+fn first_served(rpc: &Rpc, number: u64) -> Result<(StateMethod, Value), FetchError> {
+    let tag = format!("{number:#x}");
+    // The answer, or how the node refused.
+    let ask = |method: StateMethod, params: Value| match rpc.call(method.method(), params) {
+        // Some nodes answer with nothing where they have nothing.
+        Ok(Value::Null) => {
+            let message = "it answered with null".to_owned();
+            Ok(Err(RpcError::Refused { method: method.method().to_owned(), code: 0, message }))
+        }
+        Ok(answer) => Ok(Ok(answer)),
+        Err(error) if error.is_refusal() => Ok(Err(error)),
+        Err(error) => Err(error),
+    };
+    let witness = match ask(StateMethod::Witness, json!([tag]))? {
+        Ok(answer) => return Ok((StateMethod::Witness, answer)),
+        Err(refused) => refused,
+    };
+    let tracer = match ask(StateMethod::Tracer, json!([tag, {"tracer": "prestateTracer"}]))? {
+        Ok(answer) => return Ok((StateMethod::Tracer, answer)),
+        // Before the first block there is nothing to prove, or to trace.
+        Err(_) if number == 0 => return Ok((StateMethod::Tracer, Value::Null)),
+        Err(refused) => refused,
+    };
+    let nobody = format!("{:?}", H160::zero());
+    match ask(StateMethod::Proof, json!([nobody, [], format!("{:#x}", number - 1)]))? {
+        Ok(answer) => Ok((StateMethod::Proof, answer)),
+        Err(proof) => Err(FetchError::NoState { witness, tracer, proof }),
     }
 }
 

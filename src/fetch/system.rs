@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use alloy_primitives::hex;
+use isolane_spec::H160;
 use isolane_spec::fork::Fork;
 use serde_json::{Value, json};
 
@@ -17,7 +19,14 @@ const WITHDRAWAL_REQUESTS: (&str, u64) = ("0x00000961ef480eb55e80d19ad83579a64c0
 /// EIP-7251, and the number of slots of one request in its queue.
 const CONSOLIDATION_REQUESTS: (&str, u64) = ("0x0000bbddc7ce488642fb579f8b00f3a590007251", 4);
 /// Length of the ring buffers of EIP-4788 and EIP-2935.
-const HISTORY_BUFFER_LENGTH: u64 = 8191;
+pub const HISTORY_BUFFER_LENGTH: u64 = 8191;
+/// The contracts above.
+pub const SYSTEM_CONTRACTS: [H160; 4] = [
+    H160(hex!("000f3df6d732807ef1319fb7b8bb8522d0beac02")),
+    H160(hex!("0000f90827f1c53a10cb7a02335b175320002935")),
+    H160(hex!("00000961ef480eb55e80d19ad83579a64c007002")),
+    H160(hex!("0000bbddc7ce488642fb579f8b00f3a590007251")),
+];
 /// Most requests that EIP-7002 dequeues in a block; EIP-7251 dequeues fewer.
 const MOST_REQUESTS: u64 = 16;
 

@@ -21,7 +21,12 @@ pub struct WitnessFile {
     pub headers: Vec<Hex<Bytes>>,
     /// The state root before the block, where the source had no parent header.
     pub pre_state_root: Option<Hex<H256>>,
+    /// The method of a node that it was put together from, if it is not `debug_executionWitness`.
+    pub method: Option<String>,
 }
+
+/// What [`WitnessFile::method`] says of proofs.
+pub const PROOFS: &str = "eth_getProof";
 
 impl WitnessFile {
     /// Reads a witness file.
@@ -32,6 +37,12 @@ impl WitnessFile {
         read(path).and_then(|document| parse(&document)).map_err(|error| error.in_file(&path.display().to_string()))
     }
 
+    /// Whether it was put together from proofs of single keys.
+    #[must_use]
+    pub fn is_of_proofs(&self) -> bool {
+        self.method.as_deref() == Some(PROOFS)
+    }
+
     /// The state before a block, proven down from its parent's hash; or, where the source had no headers, from the
     /// state root that the file names, with the ancestors' hashes that the pack records.
     ///
@@ -40,6 +51,7 @@ impl WitnessFile {
     pub fn into_state(self, parent_hash: H256, block_hashes: &[(u64, Hex<H256>)]) -> Result<WitnessState, InputError> {
         let unwrap = |list: Vec<Hex<Bytes>>| list.into_iter().map(|bytes| bytes.0).collect();
         let headers: Vec<Bytes> = unwrap(self.headers);
+        let proofs = self.method.as_deref() == Some(PROOFS);
         let (without_headers, root) = (headers.is_empty(), self.pre_state_root);
         let witness = Witness { state: unwrap(self.state), codes: unwrap(self.codes), headers };
         let state = match root {
@@ -48,7 +60,10 @@ impl WitnessFile {
             }
             _ => WitnessState::new(&witness, parent_hash),
         };
-        let state = state.map_err(|error| InputError::at("", format!("{error}: record the witness again")))?;
+        let mut state = state.map_err(|error| InputError::at("", format!("{error}: record the witness again")))?;
+        if proofs {
+            state.note_branches();
+        }
         if let Some(given) = root
             && given.0 != state.root()
         {

@@ -6,8 +6,10 @@
 mod block;
 pub mod expect;
 mod find;
+pub mod live;
 mod memory;
 pub mod mismatch;
+pub(crate) mod prepare;
 mod single;
 mod verify;
 
@@ -21,18 +23,19 @@ use crate::load::block_pack::BlockPack;
 use crate::load::code_cache::CodeCache;
 use crate::load::transaction_pack::{self, TransactionPack};
 use crate::load::typed::{self, InputError};
-use crate::report::{InputReport, Kind, Summary, Times, peak_memory};
+use crate::report::{InputReport, Kind, Summary, Times, Verdict, peak_memory};
 use crate::source::Source;
 use crate::tables::Selection;
 use crate::trace::Tracing;
 use isolane_cpu::InParallel;
+use live::Live;
 use memory::MemoryGate;
 use serde::Deserialize;
 use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -67,6 +70,10 @@ pub struct Options {
     pub tracing: Option<Arc<Tracing>>,
     /// The tables whose rows are wanted.
     pub tables: Selection,
+    /// End after the first input that does not match; what comes behind it is not reported.
+    pub stop_at_mismatch: bool,
+    /// Counted up on the way.
+    pub live: Arc<Live>,
 }
 
 /// What all workers share.
@@ -90,17 +97,36 @@ struct InOrder<F> {
     next: usize,
     waiting: BTreeMap<usize, InputReport>,
     summary: Summary,
+    /// Whether the first mismatch is the last report, and whether it is out.
+    stop_at_mismatch: bool,
+    stopped: bool,
+    live: Arc<Live>,
     sink: F,
 }
 
 impl<F: FnMut(InputReport)> InOrder<F> {
+    fn new(options: &Options, sink: F) -> Self {
+        Self {
+            next: 0,
+            waiting: BTreeMap::new(),
+            summary: Summary::default(),
+            stop_at_mismatch: options.stop_at_mismatch,
+            stopped: false,
+            live: Arc::clone(&options.live),
+            sink,
+        }
+    }
+
     fn put(&mut self, index: usize, report: InputReport) {
-        self.summary.add(&report);
         self.waiting.insert(index, report);
-        while let Some(report) = self.waiting.remove(&self.next) {
+        while let Some(report) = self.waiting.remove(&self.next).filter(|_| !self.stopped) {
+            self.stopped = self.stop_at_mismatch && matches!(report.verdict, Verdict::Mismatch(_));
+            self.summary.add(&report);
+            self.live.report(&report);
             (self.sink)(report);
             self.next += 1;
         }
+        self.live.waiting.set(self.waiting.len() as u64);
     }
 }
 
@@ -133,7 +159,11 @@ pub fn replay(
     };
     let gate = MemoryGate::new(options.memory_limit);
     let next = AtomicUsize::new(0);
-    let out = Mutex::new(InOrder { next: 0, waiting: BTreeMap::new(), summary: Summary::default(), sink });
+    let live = &*options.live;
+    live.inputs.set(count as u64);
+    // No further pack is begun. All those before the one that does not match are at work by then.
+    let stop = AtomicBool::new(false);
+    let out = Mutex::new(InOrder::new(options, sink));
     let work = |take_part: &mut dyn FnMut(bool)| {
         loop {
             // The others of a batch must not wait for this thread while it waits.
@@ -141,10 +171,15 @@ pub fn replay(
             take_part(true);
             // Only who is inside takes a pack, so that nobody inside waits for one that is not.
             let index = next.fetch_add(1, Ordering::Relaxed);
-            if index >= count {
+            if index >= count || stop.load(Ordering::Relaxed) {
                 break;
             }
+            live.at_work.add(1);
             let report = contained(index, &shared);
+            live.at_work.take(1);
+            if options.stop_at_mismatch && matches!(report.verdict, Verdict::Mismatch(_)) {
+                stop.store(true, Ordering::Relaxed);
+            }
             drop(entered);
             out.lock().unwrap_or_else(PoisonError::into_inner).put(index, report);
         }
@@ -177,7 +212,8 @@ pub fn replay(
             }
         });
     }
-    let mut summary = out.into_inner().unwrap_or_else(PoisonError::into_inner).summary;
+    let InOrder { mut summary, next: reported, .. } = out.into_inner().unwrap_or_else(PoisonError::into_inner);
+    summary.not_replayed = count.saturating_sub(reported);
     summary.wall = start.elapsed();
     summary.threads = threads;
     summary.backend = options.backend.as_ref().map_or("cpu", |backend| backend.0.name());
@@ -272,8 +308,9 @@ fn parse(document: &[u8]) -> Result<Pack, InputError> {
 fn one(index: usize, file: &str, shared: &Shared<'_>) -> Result<InputReport, InputError> {
     let document = shared.source.pack(index)?;
     let start = Instant::now();
-    let pack = parse(&document)?;
-    drop(document);
+    let pack = parse(&document);
+    typed::recycle(document);
+    let pack = pack?;
     let times = Times { load: start.elapsed(), ..Times::default() };
     let (kind, chain_id, number, fork) = match &pack {
         Pack::Block(pack) => (Kind::Block, pack.chain_id.0, pack.block.number.0, pack.fork()),
@@ -307,16 +344,31 @@ mod tests {
     #[test]
     fn reports_come_in_the_order_of_the_packs() {
         let mut seen = Vec::new();
-        let mut out = InOrder {
-            next: 0,
-            waiting: BTreeMap::new(),
-            summary: Summary::default(),
-            sink: |report: InputReport| seen.push(report.file),
-        };
+        let mut out = InOrder::new(&Options::default(), |report: InputReport| seen.push(report.file));
         for index in [2, 0, 3, 1] {
             out.put(index, InputReport::failed(&index.to_string(), InputError::at("", "")));
         }
         assert_eq!((out.summary.total.failed, out.summary.exit_code()), (4, 2));
         assert_eq!(seen, ["0", "1", "2", "3"]);
+    }
+
+    #[test]
+    fn the_first_mismatch_is_the_last_report_where_that_is_wanted() {
+        for (stop_at_mismatch, expected) in [(true, &["0", "1"][..]), (false, &["0", "1", "2", "3"])] {
+            let mut seen = Vec::new();
+            let options = Options { stop_at_mismatch, ..Options::default() };
+            let mut out = InOrder::new(&options, |report: InputReport| seen.push(report.file));
+            for index in [3, 1, 0, 2] {
+                let mut report = InputReport::failed(&index.to_string(), InputError::at("", ""));
+                if index % 2 == 1 {
+                    report.verdict = Verdict::Mismatch(Vec::new());
+                }
+                out.put(index, report);
+            }
+            let counts = (out.summary.total.mismatches, out.summary.exit_code());
+            assert_eq!(seen, expected);
+            assert_eq!(counts.1, 1);
+            assert_eq!(counts.0, if stop_at_mismatch { 1 } else { 2 });
+        }
     }
 }

@@ -68,6 +68,7 @@ pub fn block_line(report: &InputReport) -> String {
         "origin": report.origin,
         "result": result,
         "verified": checks(&report.checks),
+        "notes": report.notes,
         "mismatches": mismatches,
         "error": error,
         "seconds": seconds(&report.times),
@@ -87,6 +88,7 @@ fn group(group: &Group) -> Value {
             "receiptsRoot": group.receipts_root,
             "logsBloom": group.logs_bloom,
             "stateRootByWitness": group.state_by_witness,
+            "stateRootByProofs": group.state_by_proofs,
             "stateRootByCompletePrestate": group.state_by_complete,
             "stateRootUnverified": group.state_unverified,
             "receipts": group.receipts,
@@ -115,6 +117,7 @@ pub fn summary_line(summary: &Summary) -> String {
         "seconds": seconds(&summary.times),
         "wallSeconds": summary.wall.as_secs_f64(),
         "peakMemoryBytes": summary.peak_memory,
+        "notReplayed": summary.not_replayed,
         "exitCode": summary.exit_code(),
     })
     .to_string()

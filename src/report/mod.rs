@@ -32,6 +32,9 @@ pub enum Kind {
 pub enum StateSource {
     /// A witness, checked against the parent's state root: the state root is recomputed.
     Witness,
+    /// Proofs of what the block reads (`eth_getProof`), checked against the parent's state root: the state root is
+    /// recomputed where they suffice.
+    Proofs,
     /// The whole pre-state: the state root is recomputed.
     Complete,
     /// The part of the pre-state that the block reads: no state root follows from it.
@@ -44,6 +47,7 @@ impl StateSource {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Witness => "witness",
+            Self::Proofs => "proofs",
             Self::Complete => "complete pre-state",
             Self::Partial => "recorded pre-state",
         }
@@ -143,6 +147,8 @@ pub struct InputReport {
     pub origin: &'static str,
     /// What was compared.
     pub checks: Checks,
+    /// What could not be compared, and why.
+    pub notes: Vec<String>,
     /// How it ended.
     pub verdict: Verdict,
     /// Time by stage.
@@ -170,6 +176,7 @@ impl InputReport {
             state: StateSource::Partial,
             origin: "file",
             checks: Checks::default(),
+            notes: Vec::new(),
             verdict: Verdict::Failed(error),
             times: Times::default(),
             receipts: Vec::new(),
@@ -238,6 +245,8 @@ pub struct Group {
     pub logs_bloom: u64,
     /// Blocks whose state root matches, computed from a witness.
     pub state_by_witness: u64,
+    /// Blocks whose state root matches, computed from proofs.
+    pub state_by_proofs: u64,
     /// Blocks whose state root matches, computed from a complete pre-state.
     pub state_by_complete: u64,
     /// Blocks without a verified state root.
@@ -269,6 +278,7 @@ impl Group {
         self.post_state += count(report.checks.post_state);
         match (report.kind, report.checks.state_root, report.state) {
             (Kind::Block, Some(true), StateSource::Witness) => self.state_by_witness += 1,
+            (Kind::Block, Some(true), StateSource::Proofs) => self.state_by_proofs += 1,
             (Kind::Block, Some(true), _) => self.state_by_complete += 1,
             (Kind::Block, _, _) => self.state_unverified += 1,
             (Kind::Transaction, ..) => {}
@@ -313,6 +323,8 @@ pub struct Summary {
     pub peak_memory: Option<u64>,
     /// The most packs that were at work at once.
     pub most_at_work: usize,
+    /// Inputs behind the first one that does not match, where that is the last one.
+    pub not_replayed: usize,
 }
 
 impl Summary {

@@ -17,7 +17,7 @@ const HEADER: [&str; 12] = [
     "gas\nused",
     "receipts\nroot",
     "logs\nbloom",
-    "state root\nwitness/full/none",
+    "state root\nproven/full/none",
     "mis-\nmatches",
 ];
 
@@ -38,7 +38,12 @@ fn row(chain: &str, fork: &str, group: &Group) -> Vec<String> {
         group.gas_used.to_string(),
         group.receipts_root.to_string(),
         group.logs_bloom.to_string(),
-        format!("{}/{}/{}", group.state_by_witness, group.state_by_complete, group.state_unverified),
+        format!(
+            "{}/{}/{}",
+            group.state_by_witness + group.state_by_proofs,
+            group.state_by_complete,
+            group.state_unverified
+        ),
         problems,
     ]
 }
@@ -94,5 +99,12 @@ pub fn render(summary: &Summary) -> String {
             sum.mismatches, sum.failed
         ),
     };
+    if summary.not_replayed > 0 {
+        let _ = write!(
+            text,
+            "\nended at the first mismatch: {} more inputs were not replayed (--skip-invalid-blocks goes on)",
+            summary.not_replayed
+        );
+    }
     text
 }

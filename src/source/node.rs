@@ -1,16 +1,20 @@
 //! Blocks of a node, fetched ahead of those that are executed.
 
 use super::{Cache, Source};
+use crate::chain::ChainSpec;
 use crate::fetch::{FetchError, ForkSchedule, NodeArgs, Recorded, Recorder, StateMethod};
 use crate::load::rpc::RpcError;
 use crate::load::typed::{InputError, parse};
 use crate::load::witness::WitnessFile;
+use crate::replay::live::Live;
+use crate::report::resident_memory;
 use isolane_spec::Fork;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 /// How a node's blocks are fetched.
 #[derive(Clone, Debug)]
@@ -23,11 +27,15 @@ pub struct NodeOptions {
     pub ahead: usize,
     /// No more is fetched ahead while what waits is larger, in bytes.
     pub bytes: usize,
+    /// Nothing is fetched ahead while the process takes more than most of this, in bytes.
+    pub memory_limit: Option<u64>,
+    /// Counted up on the way.
+    pub live: Arc<Live>,
 }
 
 impl Default for NodeOptions {
     fn default() -> Self {
-        Self { cache: None, concurrency: 8, ahead: 64, bytes: 256 << 20 }
+        Self { cache: None, concurrency: 8, ahead: 64, bytes: 256 << 20, memory_limit: None, live: Arc::default() }
     }
 }
 
@@ -56,18 +64,37 @@ impl Document {
     }
 }
 
+impl NodeOptions {
+    /// Bounded so that what waits takes a small part of a limit on memory, in bytes.
+    #[must_use]
+    pub fn within(self, memory_limit: Option<u64>) -> Self {
+        let Some(limit) = memory_limit else { return self };
+        let part = usize::try_from(limit / 8).unwrap_or(usize::MAX);
+        Self { bytes: self.bytes.min(part), memory_limit, ..self }
+    }
+
+    /// Whether the process takes so much memory that nothing more is to be fetched ahead.
+    fn is_full(&self) -> bool {
+        self.memory_limit.is_some_and(|limit| resident_memory().is_some_and(|bytes| bytes > limit / 8 * 5))
+    }
+}
+
 impl<'a> Node<'a> {
-    /// Opens a node and finds out what it serves.
+    /// Opens a node and finds out what it serves. `chain`: its schedule, where it is not built in.
     ///
     /// # Errors
     /// When it cannot be reached, or no blocks are named.
-    pub fn open(arguments: &NodeArgs, schedule: ForkSchedule<'a>) -> Result<Self, FetchError> {
+    pub fn open(
+        arguments: &NodeArgs,
+        schedule: ForkSchedule<'a>,
+        chain: Option<ChainSpec>,
+    ) -> Result<Self, FetchError> {
         if arguments.blocks.is_empty() {
             return Err(FetchError::NoBlocks);
         }
         let rpc = arguments.open()?;
         let first = |latest| arguments.numbers(latest).first().copied();
-        let recorder = Recorder::new(rpc, schedule, arguments.fork, arguments.state, first)?;
+        let recorder = Recorder::new(rpc, schedule, arguments.fork, arguments.state, first)?.with_chain(chain);
         let genesis = recorder.rpc().call("eth_getBlockByNumber", json!(["0x0", false]))?;
         let genesis = genesis.get("hash").and_then(Value::as_str).unwrap_or("unknown").to_ascii_lowercase();
         let finalized = match recorder.rpc().call("eth_getBlockByNumber", json!(["finalized", false])) {
@@ -109,6 +136,25 @@ impl<'a> Node<'a> {
         &self.chain
     }
 
+    /// Makes sure that these blocks, of which the tables in a folder were made, are still the chain's: then so are all before them.
+    /// Blocks that follow one of them must have it for their parent.
+    ///
+    /// # Errors
+    /// [`FetchError::Reorganised`] if they are not, or when the node fails.
+    pub fn still_has(&self, blocks: &[(u64, String)], folder: &Path) -> Result<(), FetchError> {
+        let params: Vec<Value> = blocks.iter().map(|(number, _)| json!([format!("{number:#x}"), false])).collect();
+        let headers = self.recorder.rpc().call_many("eth_getBlockByNumber", &params)?;
+        for ((number, expected), header) in blocks.iter().zip(headers) {
+            let got = header.get("hash").and_then(Value::as_str).unwrap_or("no such block").to_ascii_lowercase();
+            if got != *expected {
+                let (number, folder, expected) = (*number, folder.to_owned(), expected.clone());
+                return Err(FetchError::Reorganised { number, folder, expected, got });
+            }
+            self.recorder.learn(*number, "hash", expected)?;
+        }
+        Ok(())
+    }
+
     /// Leaves only the blocks of these indices.
     pub fn keep(&mut self, indices: &[usize]) {
         self.numbers = indices.iter().filter_map(|index| self.numbers.get(*index).copied()).collect();
@@ -141,7 +187,7 @@ impl<'a> Node<'a> {
         self.recorder.learn(number, "hash", &hash)?;
         let Some(pack) = cache.get(&self.key(&hash, "pack")) else { return Ok(None) };
         let witness = match self.method() {
-            StateMethod::Witness if number > 0 => match cache.get(&self.key(&hash, "witness")) {
+            method if method.is_proven() && number > 0 => match cache.get(&self.key(&hash, "witness")) {
                 Some(witness) => Some(witness),
                 None => return Ok(None),
             },
@@ -156,10 +202,12 @@ impl<'a> Node<'a> {
             && let Some(document) = self.cached(number, cache).map_err(|error| counts.fail(error, failed))?
         {
             counts.hits.fetch_add(1, Ordering::Relaxed);
+            options.live.cached.add(1);
             return Ok(document);
         }
         let recorded = self.recorder.record(number).map_err(|error| counts.fail(error, failed))?;
         counts.fetched.fetch_add(1, Ordering::Relaxed);
+        options.live.fetched.add(1);
         let Recorded { pack, witness, notes, .. } = recorded;
         lock(&counts.notes).extend(notes);
         let hash = pack.pointer("/block/hash").and_then(Value::as_str).unwrap_or_default().to_ascii_lowercase();
@@ -287,7 +335,8 @@ impl<'a> NodeSource<'a> {
                         return;
                     }
                     let ahead = queue.next.saturating_sub(queue.taken);
-                    if ahead < self.options.ahead.max(1) && (queue.bytes < self.options.bytes || ahead == 0) {
+                    let room = || queue.bytes < self.options.bytes && !self.options.is_full();
+                    if ahead == 0 || (ahead < self.options.ahead && room()) {
                         break;
                     }
                     queue = self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
@@ -309,8 +358,16 @@ impl<'a> NodeSource<'a> {
             let mut queue = lock(&self.queue);
             queue.bytes += document.as_ref().map_or(0, Document::len);
             queue.ready.insert(index, document);
+            self.say(&queue);
             self.changed.notify_all();
         }
+    }
+}
+
+impl NodeSource<'_> {
+    fn say(&self, queue: &Queue) {
+        self.options.live.fetched_ahead.set(queue.ready.len() as u64);
+        self.options.live.fetched_ahead_bytes.set(queue.bytes as u64);
     }
 }
 
@@ -351,6 +408,7 @@ impl Source for NodeSource<'_> {
         };
         queue.taken = queue.taken.max(index + 1);
         queue.bytes -= document.as_ref().map_or(0, Document::len);
+        self.say(&queue);
         drop(queue);
         self.changed.notify_all();
         let Document { pack, witness } = document?;

@@ -83,6 +83,9 @@ pub struct BlockRecord {
     pub chain_id: Option<u64>,
     /// Number, if known.
     pub number: Option<u64>,
+    /// Its hash, if known.
+    #[serde(default)]
+    pub hash: Option<String>,
     /// The fork.
     pub fork: Option<String>,
     /// Executed transactions.

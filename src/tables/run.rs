@@ -10,6 +10,7 @@ use super::write::{Format, TableFile, Whole, file_name};
 use super::{Selection, Table};
 use crate::load::typed::InputError;
 use crate::load::witness::WitnessFile;
+use crate::replay::live::Live;
 use crate::report::{InputReport, Kind, Verdict};
 use crate::source::Source;
 use crate::trace::Profile;
@@ -20,7 +21,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Blocks that wait for the writer at most, besides those that are being executed.
 const QUEUE: usize = 16;
@@ -55,6 +56,8 @@ pub struct Settings {
     pub chunk_size: usize,
     /// Hash of the chain's schedule, where one was given.
     pub chain_config: Option<H256>,
+    /// Told how many blocks wait for the writer.
+    pub live: Arc<Live>,
 }
 
 impl Settings {
@@ -140,17 +143,22 @@ pub struct Wrote {
     pub rows: u64,
     /// Bytes.
     pub bytes: u64,
+    /// Time that the thread that writes was at work.
+    pub time: Duration,
 }
 
 /// A run that writes tables.
 pub struct Run {
     todo: Vec<usize>,
     skipped: Skipped,
+    /// The highest block of each chunk that is done.
+    ends: Vec<(u64, String)>,
     next: usize,
     start: Instant,
     record: RunRecord,
     journal: Arc<Journal>,
     shared: Arc<Shared>,
+    live: Arc<Live>,
     sender: Option<SyncSender<Item>>,
     writer: Option<JoinHandle<Wrote>>,
 }
@@ -176,6 +184,7 @@ impl Run {
             return Err(other(*beyond));
         }
         let (mut todo, mut skipped, mut names) = (Vec::new(), Skipped::default(), HashMap::new());
+        let mut ends = Vec::new();
         for chunk in 0..chunks {
             let record = if there.contains(&chunk) { journal.chunk(chunk)? } else { None };
             let Some(record) = record else {
@@ -195,11 +204,13 @@ impl Run {
                 continue;
             }
             skipped.add(&record);
+            ends.extend(record.blocks.iter().filter_map(|block| Some((block.number?, block.hash.clone()?))).max());
             names.extend(record.files.into_iter().map(|file| (file.name, chunk)));
         }
         let run = journal.runs()? + 1;
         let record = RunRecord { run, backend: String::new(), threads: 0, wall: None, lanes: None };
         let shared = Arc::<Shared>::default();
+        let live = Arc::clone(&settings.live);
         let (sender, receiver) = sync_channel(QUEUE);
         let writer = Writer {
             settings,
@@ -219,11 +230,13 @@ impl Run {
         Ok(Self {
             todo,
             skipped,
+            ends,
             next: 0,
             start: Instant::now(),
             record,
             journal,
             shared,
+            live,
             sender: Some(sender),
             writer: Some(writer),
         })
@@ -239,6 +252,12 @@ impl Run {
     #[must_use]
     pub const fn skipped(&self) -> &Skipped {
         &self.skipped
+    }
+
+    /// Number and hash of the highest block of each chunk that is done, as far as the journal knows them.
+    #[must_use]
+    pub fn ends(&self) -> &[(u64, String)] {
+        &self.ends
     }
 
     /// A source that ends when writing fails, and that waits for the writer. `inner` has the blocks that are left.
@@ -269,7 +288,10 @@ impl Run {
         };
         // The writer takes all there is, also after a failure.
         if let Some(sender) = &self.sender {
-            let _ = sender.send(item);
+            self.live.unwritten.add(1);
+            if sender.send(item).is_err() {
+                self.live.unwritten.take(1);
+            }
         }
     }
 
@@ -334,6 +356,7 @@ fn record(report: &InputReport, run: u64, at: f64) -> BlockRecord {
         file: report.file.clone(),
         chain_id: report.chain_id,
         number: report.number,
+        hash: report.hash.map(|hash| format!("{hash:?}")),
         fork: report.fork.map(|fork| fork.name().to_owned()),
         transactions: report.transactions,
         gas_used: report.gas_used,
@@ -441,15 +464,21 @@ impl Writer {
         let mut begun = false;
         for item in receiver {
             if self.shared.failed() {
+                self.settings.live.unwritten.take(1);
                 continue;
             }
             let noted = if begun { Ok(()) } else { self.journal.run(&started) };
             begun = true;
-            if let Err(error) = noted.and_then(|()| self.item(item)) {
+            let start = Instant::now();
+            let written = noted.and_then(|()| self.item(item));
+            self.wrote.time += start.elapsed();
+            self.settings.live.wrote(start.elapsed());
+            if let Err(error) = written {
                 // Temporary files go with it.
                 self.open = None;
                 self.shared.fail(error);
             }
+            self.settings.live.unwritten.take(1);
             self.shared.wrote();
         }
         self.wrote

@@ -7,12 +7,14 @@ mod calls;
 mod eip3155;
 mod output;
 mod profile;
+mod state_diff;
 
 pub use access_list::AccessList;
 pub use calls::{CallFrame, CallFrames, FrameKind};
 pub use eip3155::{Details, Eip3155, Label};
 pub use output::{BlockTrace, SCHEMA, TraceKind, Tracing, TracingSettings};
 pub use profile::{Counted, Profile};
+pub use state_diff::StateDiff;
 
 use serde::Serializer;
 use std::fmt;

@@ -1,6 +1,6 @@
 //! Where the traces of a run go: one file or standard output, transaction by transaction.
 
-use super::{AccessList, CallFrames, Details, Eip3155, Label, Profile};
+use super::{AccessList, CallFrames, Details, Eip3155, Label, Profile, StateDiff};
 use crate::block::BlockObserver;
 use isolane_cpu::Observer;
 use isolane_spec::{AccessListItem, Environment, Fork, H256, word};
@@ -26,6 +26,8 @@ pub enum TraceKind {
     Profile,
     /// The access list that makes every access warm.
     AccessList,
+    /// Balances, nonces, code hashes and slots that a transaction changed.
+    StateDiff,
 }
 
 /// What of a run is traced, and how.
@@ -77,6 +79,7 @@ impl Tracing {
             TraceKind::CallTree => Collector::CallTree(CallFrames::default()),
             TraceKind::Profile => Collector::Profile(Profile::default()),
             TraceKind::AccessList => Collector::AccessList(AccessList::new(fork, environment.block.coinbase)),
+            TraceKind::StateDiff => Collector::StateDiff(StateDiff::default()),
         };
         let label = Label { name: name.into(), ..Label::default() };
         BlockTrace { only: self.settings.transaction, writer, fork, hashes, label, collector, open: false }
@@ -104,6 +107,7 @@ enum Collector {
     CallTree(CallFrames),
     Profile(Profile),
     AccessList(AccessList),
+    StateDiff(StateDiff),
 }
 
 /// Traces the transactions of one block, or the one of a state test.
@@ -131,6 +135,7 @@ impl BlockTrace<'_> {
             Collector::CallTree(calls) => ("callTree", CallFrames::to_tree(&calls.take())),
             Collector::Profile(profile) => ("profile", std::mem::take(profile).to_json(self.fork)),
             Collector::AccessList(list) => ("accessList", access_list(&list.take())),
+            Collector::StateDiff(diff) => ("stateDiff", diff.take()),
         };
         let mut line = json!({
             "schema": SCHEMA,
@@ -166,6 +171,7 @@ impl BlockObserver for BlockTrace<'_> {
             Collector::Calls(calls) | Collector::CallTree(calls) => calls,
             Collector::Profile(profile) => profile,
             Collector::AccessList(list) => list,
+            Collector::StateDiff(diff) => diff,
         })
     }
 }

@@ -1,9 +1,11 @@
 //! Encoded trie nodes: where they are kept, how they are taken apart, how a path is followed through them.
 
 use super::H256;
-use alloy_primitives::map::HashMap;
+use crate::convert::keccak;
+use alloy_primitives::map::{HashMap, HashSet};
 use alloy_rlp::{EMPTY_STRING_CODE, Header};
 use alloy_trie::Nibbles;
+use alloy_trie::nodes::{ExtensionNodeRef, LeafNodeRef, RlpNode};
 use isolane_spec::Bytes;
 use std::fmt;
 
@@ -37,11 +39,28 @@ impl std::error::Error for TrieError {}
 
 /// Encoded nodes by their hash. Whoever adds one has hashed it.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Nodes(pub(super) HashMap<H256, Bytes>);
+pub(super) struct Nodes {
+    pub(super) encoded: HashMap<H256, Bytes>,
+    /// Nodes that are known to be branches, whether or not they are at hand: an extension has nothing else below it.
+    branches: HashSet<H256>,
+}
 
 impl Nodes {
+    pub(super) fn new(encoded: HashMap<H256, Bytes>) -> Self {
+        Self { encoded, branches: HashSet::default() }
+    }
+
+    /// Finds out which nodes are branches.
+    pub(super) fn note_branches(&mut self) {
+        self.branches.extend(self.encoded.values().filter_map(|node| below_extension(node)));
+    }
+
+    pub(super) fn is_branch(&self, hash: &H256) -> bool {
+        self.branches.contains(hash)
+    }
+
     pub(super) fn get(&self, hash: &H256) -> Result<&[u8], TrieError> {
-        match self.0.get(hash) {
+        match self.encoded.get(hash) {
             Some(bytes) => Ok(bytes),
             None => Err(TrieError::NodeMissing { hash: *hash, sibling: false }),
         }
@@ -54,6 +73,36 @@ impl Nodes {
             None => Ok(reference),
         }
     }
+}
+
+/// The hash of what an encoded extension has below it.
+pub(super) fn below_extension(encoded: &[u8]) -> Option<H256> {
+    match take_apart(encoded) {
+        Ok(RawNode::Extension(_, child)) => hash_of(child),
+        _ => None,
+    }
+}
+
+/// The node of a hash whose path is the end of the path of this one: what it was before a branch above it went, which made its path
+/// longer.
+pub(super) fn shortened(encoded: &[u8], hash: H256) -> Option<Bytes> {
+    let (path, child) = match take_apart(encoded).ok()? {
+        RawNode::Leaf(path, _) => (path, None),
+        RawNode::Extension(path, child) => (path, Some(RlpNode::from_raw(child)?)),
+        RawNode::Branch(_) => return None,
+    };
+    // The path of an extension is never empty.
+    let end = path.len() + usize::from(child.is_none());
+    (1..end).find_map(|start| {
+        let path = path.slice(start..);
+        let mut node = Vec::new();
+        match (&child, take_apart(encoded)) {
+            (Some(child), _) => ExtensionNodeRef::new(&path, child).rlp(&mut node),
+            (None, Ok(RawNode::Leaf(_, value))) => LeafNodeRef::new(&path, value).rlp(&mut node),
+            _ => return None,
+        };
+        (keccak(&node) == hash).then(|| node.into())
+    })
 }
 
 /// The hash in a reference, if it is one.

@@ -222,9 +222,11 @@ fn remove(link: &mut Link, nodes: &Nodes, path: Nibbles) -> Result<bool, TrieErr
                 (None, _) => *link = Link::Empty,
                 (Some((nibble, only)), None) => {
                     // A branch with one child is none: its path goes into the child, which must be known for that.
-                    load(only, nodes).map_err(|error| match error {
-                        TrieError::NodeMissing { hash, .. } => TrieError::NodeMissing { hash, sibling: true },
-                        other => other,
+                    load(only, nodes).or_else(|error| match error {
+                        // What is a branch stays one: that is all that has to be known of it.
+                        TrieError::NodeMissing { hash, .. } if nodes.is_branch(&hash) => Ok(()),
+                        TrieError::NodeMissing { hash, .. } => Err(TrieError::NodeMissing { hash, sibling: true }),
+                        other => Err(other),
                     })?;
                     let only = std::mem::take(only);
                     let mut path = Nibbles::new();

@@ -8,7 +8,7 @@ use crate::block::StateRoots;
 use crate::convert::keccak;
 use alloy_primitives::map::HashMap;
 use alloy_rlp::{Decodable, Header};
-use isolane_spec::{AccountDiff, AccountInfo, H160, MemoryState, U256};
+use isolane_spec::{AccountDiff, AccountInfo, Bytes, H160, MemoryState, U256};
 use rayon::prelude::*;
 use std::sync::Arc;
 
@@ -77,6 +77,19 @@ impl StateTrie {
 
     pub(super) fn at(nodes: Arc<Nodes>, root: H256) -> Self {
         Self { nodes, accounts: SparseTrie::at(root), ..Self::default() }
+    }
+
+    /// Adds nodes by their hashes.
+    pub(super) fn add(&mut self, nodes: impl IntoIterator<Item = (H256, Bytes)>) {
+        Arc::make_mut(&mut self.nodes).encoded.extend(nodes);
+    }
+
+    pub(super) fn nodes(&self) -> impl Iterator<Item = &Bytes> {
+        self.nodes.encoded.values()
+    }
+
+    pub(super) fn note_branches(&mut self) {
+        Arc::make_mut(&mut self.nodes).note_branches();
     }
 
     pub(super) fn account(&self, address: &H160) -> Result<Option<TrieAccount>, TrieError> {

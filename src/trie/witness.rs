@@ -1,6 +1,6 @@
 //! A state that a witness proves (`debug_executionWitness`): every node is checked against the state root.
 
-use super::node::{Nodes, TrieError};
+use super::node::{Nodes, TrieError, below_extension, shortened};
 use super::state::{StateTrie, TrieAccount};
 use super::{EMPTY_ROOT, H256};
 use crate::convert::{from_b256, keccak};
@@ -49,6 +49,23 @@ impl fmt::Display for WitnessError {
             Self::ParentMissing(hash) => write!(f, "no header with hash {hash:?}, the block's parent"),
             Self::RootMissing(root) => write!(f, "no node with hash {root:?}, the state root before the block"),
             Self::Trie(error) => error.fmt(f),
+        }
+    }
+}
+
+impl WitnessError {
+    /// Whether all that is missing is a node beside one that was deleted.
+    #[must_use]
+    pub const fn is_of_a_sibling(&self) -> bool {
+        self.missing_sibling().is_some()
+    }
+
+    /// The hash of the node that is missing beside one that was deleted.
+    #[must_use]
+    pub const fn missing_sibling(&self) -> Option<H256> {
+        match self {
+            Self::Trie(TrieError::NodeMissing { hash, sibling: true }) => Some(*hash),
+            _ => None,
         }
     }
 }
@@ -133,8 +150,8 @@ impl WitnessState {
                 .into_iter()
                 .collect()
         };
-        let nodes = Nodes(by_hash(&witness.state));
-        if root != EMPTY_ROOT && !nodes.0.contains_key(&root) {
+        let nodes = Nodes::new(by_hash(&witness.state));
+        if root != EMPTY_ROOT && !nodes.encoded.contains_key(&root) {
             return Err(WitnessError::RootMissing(root));
         }
         Ok(Self {
@@ -154,6 +171,74 @@ impl WitnessState {
             self.block_hashes.entry(number).or_insert(hash);
         }
         self
+    }
+
+    /// A state of which nothing but the root is known yet: see [`WitnessState::add`].
+    #[must_use]
+    pub fn empty(root: H256) -> Self {
+        Self {
+            root,
+            trie: StateTrie::at(Arc::default(), root),
+            codes: HashMap::default(),
+            block_hashes: HashMap::default(),
+            parent: None,
+            known: RwLock::default(),
+        }
+    }
+
+    /// Adds nodes and codes. Those that do not belong to the state do no harm: everything is found by its hash.
+    pub fn add(&mut self, nodes: Vec<Bytes>, codes: Vec<Bytes>) {
+        self.trie.add(nodes.into_iter().map(|node| (keccak(&node), node)));
+        self.codes.extend(codes.into_iter().map(|code| (keccak(&code), code)));
+    }
+
+    /// The nodes and codes that were added.
+    #[must_use]
+    pub fn parts(&self) -> Witness {
+        let mut parts = Witness {
+            state: self.trie.nodes().cloned().collect(),
+            codes: self.codes.values().cloned().collect(),
+            headers: Vec::new(),
+        };
+        parts.state.sort_unstable();
+        parts.codes.sort_unstable();
+        parts
+    }
+
+    /// Takes what lies below an extension for a branch even where that node is missing: then a deletion beside it needs
+    /// no more to be known of it.
+    pub fn note_branches(&mut self) {
+        self.trie.note_branches();
+    }
+
+    /// Whether the code of this hash is at hand.
+    #[must_use]
+    pub fn has_code(&self, hash: &H256) -> bool {
+        *hash == KECCAK_EMPTY || self.codes.contains_key(hash)
+    }
+
+    /// The root of an account's storage; `None` if the account does not exist.
+    ///
+    /// # Errors
+    /// When the state does not prove it.
+    pub fn storage_root(&self, address: &H160) -> Result<Option<H256>, StateError> {
+        Ok(self.find(address)?.map(|account| account.storage_root))
+    }
+
+    /// Looks for a node that is missing beside one that was deleted in what nodes show of the state after the block, and
+    /// adds what helps; whether something did.
+    ///
+    /// When a branch is left with one child, that child takes the branch's place, with a longer path. So what it was before has the
+    /// end of that path; and where it is a branch, an extension above it names it.
+    pub fn add_sibling(&mut self, hash: H256, after: &[Bytes]) -> bool {
+        let found = after.iter().find_map(|node| {
+            let names_it = below_extension(node) == Some(hash);
+            if names_it { Some(node.clone()) } else { shortened(node, hash) }
+        });
+        let Some(found) = found else { return false };
+        self.add(vec![found], Vec::new());
+        self.note_branches();
+        true
     }
 
     /// The state root that all of it is checked against.

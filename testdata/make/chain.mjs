@@ -42,16 +42,18 @@ function freePort() {
 }
 
 export class Chain {
-  /// `extra` are further genesis accounts, `accounts` how many funded senders there are.
-  static async start(fork, folder, { accounts = 24, extra = {}, gasLimit = 60_000_000 } = {}) {
+  /// `extra` are further genesis accounts, `without` system contracts that are left out, `accounts` how many funded senders there are, `most` how many
+  /// transactions a block has before it is mined by itself.
+  static async start(fork, folder, { accounts = 24, extra = {}, without = [], gasLimit = 60_000_000, most = Infinity } = {}) {
     const chain = new Chain();
+    chain.most = most;
     chain.fork = fork;
     chain.wallets = Array.from({ length: accounts }, (_, i) => new ethers.Wallet(key(i)));
     chain.nonces = new Map(chain.wallets.map((w) => [w.address, 0]));
     const alloc = { ...extra };
     for (const w of chain.wallets) alloc[w.address.toLowerCase()] = { balance: '0x' + (10n ** 24n).toString(16) };
     for (const [address, c] of Object.entries(SYSTEM_CONTRACTS)) {
-      if (since(fork, c.since)) alloc[address] = { balance: '0x0', nonce: '0x1', code: c.code };
+      if (since(fork, c.since) && !without.includes(address)) alloc[address] = { balance: '0x0', nonce: '0x1', code: c.code };
     }
     const genesis = {
       config: { chainId: CHAIN_ID }, nonce: '0x0', timestamp: '0x65f00000', extraData: '0x', gasLimit: '0x' + gasLimit.toString(16), difficulty: '0x20000',
@@ -102,6 +104,7 @@ export class Chain {
     const hash = await this.rpc('eth_sendRawTransaction', tx.serialized);
     this.nonces.set(wallet.address, nonce + 1);
     this.pending.push(hash);
+    if (this.pending.length >= this.most) await this.mine();
     return hash;
   }
 

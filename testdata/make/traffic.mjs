@@ -137,6 +137,11 @@ export class Traffic {
       [a, b, 3000, -range, range, 50_000n * ETHER, 50_000n * ETHER, 0, 0, me, late]) });
   }
 
+  /// Makes the accounts that delegate, which otherwise begin with their first delegation.
+  async authorities() {
+    for (let i = 0; i < 6; i++) await this.chain.send({ to: new ethers.Wallet(ethers.id(`isolane authority ${i}`)).address, value: 1n });
+  }
+
   // Generators: each returns the fields of one transaction, or undefined where the fork has no such thing.
   transfer() {
     const k = this.rng.pick(12);
@@ -235,7 +240,7 @@ export class Traffic {
     const authority = new ethers.Wallet(ethers.id(`isolane authority ${this.rng.pick(6)}`));
     this.authority ??= new Map();
     const nonce = this.authority.get(authority.address) ?? 0;
-    const batch = call(c.Delegate, 'batch', [fresh(this.serial++), at.token], [0n, 0n], ['0x', call(c.Token20, 'approve', at.weth, 9n)]);
+    const batch = call(c.Delegate, 'batch', [this.onlyKnown ? this.address(1) : fresh(this.serial++), at.token], [0n, 0n], ['0x', call(c.Token20, 'approve', at.weth, 9n)]);
     if (k === 4) return { from, type: 2, to: authority.address, gasLimit: 300_000, data: this.rng.of(['0x', batch]), value: 3n };
     const good = k !== 3, target = this.rng.of([at.delegate, at.delegate, ethers.ZeroAddress]);
     const entry = authority.authorizeSync({ address: target, nonce: good ? nonce : nonce + 5, chainId: this.rng.of([0, chain.legacyChainId]) });

@@ -86,8 +86,14 @@ fn a_block_that_does_not_match_has_no_rows_until_it_does() {
     let options = ["--tables", "blocks,receipts", "--chunk-size", "3"];
     assert!(replay(&[&blocks], &whole, &options).status.success());
     let good = lie(&paths[1]);
+    // The first mismatch ends the run before its chunk is whole.
+    let output = replay(&[&blocks], &out, &options);
+    assert_eq!(output.status.code(), Some(1), "{}", problem(&output));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("2 more inputs were not replayed"), "{output:?}");
+    assert!(!files(&out).keys().any(|name| name.ends_with(".parquet")), "{:?}", files(&out).keys());
+    let skipping = [&options[..], &["--skip-invalid-blocks"]].concat();
     for attempt in ["first", "second"] {
-        let output = replay(&[&blocks], &out, &options);
+        let output = replay(&[&blocks], &out, &skipping);
         assert_eq!(output.status.code(), Some(1), "{attempt}: {}", problem(&output));
         assert!(problem(&output).contains("gasUsed: expected 0x1 (1), got"), "{attempt}: {}", problem(&output));
     }

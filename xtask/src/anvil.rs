@@ -11,6 +11,11 @@ pub fn install(target: &Path, scripts: &Path) -> Result<PathBuf> {
     std::fs::create_dir_all(&npm)?;
     copy_folder(scripts, &npm)?;
     if !npm.join("node_modules/@foundry-rs/anvil").exists() {
+        ensure!(
+            crate::shell::exists("npm"),
+            "anvil comes from npm, which is not here: install Node.js 20 or later with npm (on Debian and Ubuntu: sudo apt-get \
+             install nodejs npm), or leave the test out with --offline"
+        );
         run_in(&npm, Command::new("npm").args(["install", "--ignore-scripts", "--no-audit", "--no-fund"]))
             .context("anvil comes from npm: install Node.js 20 or later with npm, or leave it out with --offline")?;
     }
@@ -29,9 +34,11 @@ pub struct Anvil {
 }
 
 impl Anvil {
-    /// Starts it with the chain of a fork; `run` gets its files.
-    pub fn start(npm: &Path, fork: &str, run: &Path) -> Result<Self> {
-        Self::script(npm, "record.mjs", &[fork, &run.display().to_string()], run)
+    /// Starts it; `run` gets its files, `more` says which chain.
+    pub fn start(npm: &Path, fork: &str, run: &Path, more: &[&str]) -> Result<Self> {
+        let folder = run.display().to_string();
+        let arguments: Vec<&str> = [fork, &folder].into_iter().chain(more.iter().copied()).collect();
+        Self::script(npm, "record.mjs", &arguments, run)
     }
 
     /// Starts it by a script that says, in one line of JSON, where it is.

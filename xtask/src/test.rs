@@ -1,7 +1,7 @@
 //! `cargo xtask test`: everything that must pass, in one command, with counts.
 
 use crate::tally::Tally;
-use crate::{mutants, setup, shell};
+use crate::{mutants, node, setup, shell};
 use anyhow::{Context, Result, ensure};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -20,7 +20,7 @@ pub struct Args {
     /// Run the slow packs in full, and plant all bugs; without it, only the tests of one fork, and some bugs.
     #[arg(long)]
     slow: bool,
-    /// Install nothing and fetch no crates.
+    /// Install nothing, fetch no crates, and start no node (which comes from npm).
     #[arg(long)]
     offline: bool,
 }
@@ -88,6 +88,7 @@ pub fn run(args: &Args) -> Result<bool> {
         run.data("testdata/blocks", "replay", &shell::root().join("testdata/blocks"))?;
         run.data("testdata/state", "test", &shell::root().join("testdata/state"))?;
         run.data("testdata/diff", "test", &shell::root().join("testdata/diff"))?;
+        run.node()?;
         run.differential()?;
         run.mutants(if args.slow { 1 } else { EVERY_BUG })?;
         if let Some(folder) = &blocks {
@@ -151,6 +152,9 @@ impl Run {
     fn data(&mut self, name: &str, command: &str, path: &Path) -> Result<()> {
         let mut program = shell::command(&self.isolane);
         program.arg(command).arg(path);
+        if command == "replay" {
+            program.arg("--skip-invalid-blocks");
+        }
         self.count(name, program, true)
     }
 
@@ -183,6 +187,23 @@ impl Run {
             program.args(["diff", "--seed", "5", "--fuzz", DEVICE_PROGRAMS, "--backends", "cpu,gpu", "--watch", "0"]);
             self.count("diff on a device", program, true)?;
         }
+        Ok(())
+    }
+
+    /// Blocks of a real node. Without npm this fails, and says what to install.
+    fn node(&mut self) -> Result<()> {
+        if self.offline {
+            println!("\n== node: left out with --offline");
+            return Ok(());
+        }
+        println!("\n== node: cargo xtask node");
+        let start = Instant::now();
+        let (passed, failed) = node::count(&node::Args::default()).unwrap_or_else(|error| {
+            println!("node: {error:#}");
+            (0, 1)
+        });
+        let tally = Tally { passed, failed };
+        self.steps.push(Step { name: "node".to_owned(), tally, time: start.elapsed(), decides: true });
         Ok(())
     }
 

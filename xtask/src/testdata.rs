@@ -111,7 +111,7 @@ impl Work {
     /// Records the fork's chain and writes its packs.
     fn blocks(&self, name: &str, fork: Fork) -> Result<()> {
         let run = self.target.join("raw").join(name);
-        let anvil = Anvil::start(&self.npm, name, &run)?;
+        let anvil = Anvil::start(&self.npm, name, &run, &[])?;
         let recorded = (|| -> Result<()> {
             std::fs::write(run.join("run.json"), &anvil.about)?;
             let (url, last) = (&anvil.url, anvil.last);

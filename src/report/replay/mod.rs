@@ -196,6 +196,7 @@ mod tests {
             input: String::new(),
             file: "a<b>.json".into(),
             chain_id: Some(1),
+            hash: None,
             number: Some(17),
             fork: Some("Cancun".into()),
             transactions: 3,
