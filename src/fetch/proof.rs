@@ -68,7 +68,10 @@ impl Learned {
         let Err(error) = result else { return result };
         let mut missing = lock(&self.missing);
         match error {
-            StateError::AccountMissing(address) => _ = missing.accounts.insert(address),
+            // An account's proof also says whether it has storage.
+            StateError::AccountMissing(address) | StateError::StorageMissing(address) => {
+                _ = missing.accounts.insert(address);
+            }
             StateError::SlotMissing(address, key) => _ = missing.slots.insert((address, key)),
             StateError::BlockHashMissing(number) => _ = missing.block_hashes.insert(number),
             // Code is told by its hash, and kept by it: other code for it is no guess but a lie.

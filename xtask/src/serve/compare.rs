@@ -15,7 +15,7 @@ pub fn run() -> Result<(u64, u64)> {
     let (npm, isolane) = (super::npm()?, super::isolane()?);
     let (mut same, mut different) = (0, 0);
     for fork in FORKS {
-        let node = Anvil::start(&npm, fork, &shell::root().join("target/testdata/serve").join(fork))?;
+        let node = Anvil::start(&npm, fork, &shell::root().join("target/testdata/serve").join(fork), &[])?;
         let served = Served::start(&isolane, &node.url, &[])?;
         let output = Command::new("node")
             .args(["serve.mjs", &node.url, &format!("http://{}", served.address)])
