@@ -29,15 +29,14 @@ struct Kind {
 pub(super) struct Shapes(Mutex<HashMap<(H160, u32), Kind>>);
 
 impl Shapes {
-    /// Learns from calls that lacked state.
-    pub fn learn<'a>(&self, lacked: impl Iterator<Item = (&'a Call, Vec<Key>)>) {
+    /// Learns from calls that lacked state: whom they called, the selector, and what they lacked.
+    pub fn learn(&self, lacked: impl Iterator<Item = ((H160, u32), Vec<Key>)>) {
         let mut kinds = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        for (call, keys) in lacked {
-            let Some(to) = call.to else { continue };
-            if kinds.len() >= KINDS && !kinds.contains_key(&(to, call.selector())) {
+        for (kind, keys) in lacked {
+            if kinds.len() >= KINDS && !kinds.contains_key(&kind) {
                 kinds.clear();
             }
-            let kind = kinds.entry((to, call.selector())).or_default();
+            let kind = kinds.entry(kind).or_default();
             if kind.calls >= HALVE {
                 kind.calls /= 2;
                 kind.keys.retain(|_, count| {

@@ -11,9 +11,10 @@ use crate::trace::{AccessList, CallFrames};
 use hashbrown::{HashMap, HashSet};
 use isolane_cpu::{Available, Lockstep, Machine, lockstep, with_machine};
 use isolane_spec::{
-    Batch, Budget, Environment, ExecutionError, H160, Order, StateError, StateView, Transaction, Validation,
+    Batch, Budget, Environment, ExecutionError, H160, Order, Outcome, StateError, StateView, Transaction, Validation,
 };
 use rayon::prelude::*;
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -49,16 +50,69 @@ pub(super) trait Work: Sync {
     type Done: Send;
     fn len(&self) -> usize;
     /// The calls of a unit.
-    fn calls(&self, unit: usize) -> &[Call];
+    fn calls(&self, unit: usize) -> Cow<'_, [Call]>;
     /// Executes units from the state; results in the order of `units`.
     fn attempt(&self, state: &Arc<dyn StateView>, units: &[usize]) -> Vec<Attempt<Self::Done>>;
 }
 
+/// Where independent calls come from, and what is made of their outcomes.
+pub(super) trait Lanes: Sync {
+    type Done: Send;
+    fn len(&self) -> usize;
+    fn call(&self, lane: usize) -> Option<Cow<'_, Call>>;
+    fn done(&self, lane: usize, outcome: CallOutcome) -> Option<Self::Done>;
+}
+
+impl Lanes for &[Call] {
+    type Done = CallOutcome;
+
+    fn len(&self) -> usize {
+        <[Call]>::len(self)
+    }
+
+    fn call(&self, lane: usize) -> Option<Cow<'_, Call>> {
+        self.get(lane).map(Cow::Borrowed)
+    }
+
+    fn done(&self, _: usize, outcome: CallOutcome) -> Option<CallOutcome> {
+        Some(outcome)
+    }
+}
+
+/// Calls that are made of items when they are needed, and outcomes that are made into something else at once.
+pub(super) struct Mapped<'a, T, C, F> {
+    pub items: &'a [T],
+    pub call: C,
+    pub reduce: F,
+}
+
+impl<T, R, C, F> Lanes for Mapped<'_, T, C, F>
+where
+    T: Sync,
+    R: Send,
+    C: Fn(&T) -> Call + Sync,
+    F: Fn(&T, CallOutcome) -> R + Sync,
+{
+    type Done = R;
+
+    fn len(&self) -> usize {
+        self.items.len()
+    }
+
+    fn call(&self, lane: usize) -> Option<Cow<'_, Call>> {
+        self.items.get(lane).map(|item| Cow::Owned((self.call)(item)))
+    }
+
+    fn done(&self, lane: usize, outcome: CallOutcome) -> Option<R> {
+        self.items.get(lane).map(|item| (self.reduce)(item, outcome))
+    }
+}
+
 /// Independent calls.
-pub(super) struct Calls<'a> {
+pub(super) struct Calls<'a, L> {
     pub inner: &'a Inner,
     pub snapshot: &'a Snapshot,
-    pub calls: &'a [Call],
+    pub lanes: L,
     pub want: Want,
 }
 
@@ -70,129 +124,24 @@ pub(super) struct Bundles<'a> {
     pub want: Want,
 }
 
-impl Work for Calls<'_> {
-    type Done = CallOutcome;
-
-    fn len(&self) -> usize {
-        self.calls.len()
-    }
-
-    fn calls(&self, unit: usize) -> &[Call] {
-        self.calls.get(unit..=unit).unwrap_or_default()
-    }
-
-    fn attempt(&self, state: &Arc<dyn StateView>, units: &[usize]) -> Vec<Attempt<CallOutcome>> {
-        if self.want.intersects(Want::WATCHED) {
-            return self.inner.install(|| units.par_iter().map(|&unit| self.watched(state, unit)).collect());
-        }
-        if let Some(lockstep) = self.inner.engine.groups(units.len()) {
-            return self.inner.install(|| self.in_groups(lockstep, state, units));
-        }
-        let fork = self.snapshot.rules().fork;
-        let diffs = self.want.contains(Want::DIFF);
-        let mut batch = Batch::default();
-        let mut environments: HashMap<Terms, u32> = HashMap::new();
-        let mut places = Vec::with_capacity(units.len());
-        let mut attempts: Vec<Option<Attempt<CallOutcome>>> = Vec::with_capacity(units.len());
-        for &unit in units {
-            let Some(call) = self.calls.get(unit) else { continue };
-            attempts.push(None);
-            let nonce = match nonce(call, &**state) {
-                Ok(nonce) => nonce,
-                Err(error) => {
-                    attempts.pop();
-                    attempts.push(Some(Attempt::Lacks(error)));
-                    continue;
-                }
-            };
-            let terms = call.terms();
-            let environment = *environments.entry(terms).or_insert_with(|| {
-                batch.environments.push(self.snapshot.environment(Arc::clone(state), terms, diffs));
-                batch.environments.len() as u32 - 1
-            });
-            batch.transactions.push((environment, call.transaction(self.inner.gas_cap, fork, nonce)));
-            places.push(attempts.len() - 1);
-        }
-        let done: Vec<Mutex<Option<Attempt<CallOutcome>>>> = places.iter().map(|_| Mutex::new(None)).collect();
-        self.inner.install(|| {
-            self.inner.engine.execute(&batch, &|index, result, ran_on, escape| {
-                let attempt = Attempt::of(result.map(|outcome| CallOutcome::new(outcome, self.want, ran_on, escape)));
-                if let Some(place) = done.get(index) {
-                    *place.lock().unwrap_or_else(PoisonError::into_inner) = Some(attempt);
-                }
-            });
-        });
-        for (place, attempt) in places.into_iter().zip(done) {
-            attempts[place] = attempt.into_inner().unwrap_or_else(PoisonError::into_inner);
-        }
-        let lost = || Attempt::Failed(ExecutionError::Panic("a call was lost".to_owned()).into());
-        attempts.into_iter().map(|attempt| attempt.unwrap_or_else(lost)).collect()
-    }
+fn lost<T>() -> Attempt<T> {
+    Attempt::Failed(ExecutionError::Panic("a call was lost".to_owned()).into())
 }
 
-/// Calls that run the same code, and probably the same way through it, next to each other.
-fn alike(call: &Call) -> (Option<H160>, u32, usize) {
+/// Sorts calls: those that run the same code, and probably the same way through it, next to each other.
+fn kind(call: &Call) -> (Option<H160>, u32, usize) {
     (call.to, call.selector(), call.input.len())
 }
 
-impl Calls<'_> {
-    /// Executes calls in groups of those that are alike. Each group is a task: from its transactions to its outcomes nothing
-    /// leaves the caches of one core.
-    fn in_groups(&self, lockstep: &Lockstep, state: &Arc<dyn StateView>, units: &[usize]) -> Vec<Attempt<CallOutcome>> {
-        let diffs = self.want.contains(Want::DIFF);
-        let environments: Vec<Environment> =
-            Terms::ALL.iter().map(|terms| self.snapshot.environment(Arc::clone(state), *terms, diffs)).collect();
-        let groups = Groups { calls: self, lockstep, run: lockstep.begin(units.len()), environments, state };
-        let mut attempts: Vec<Option<Attempt<CallOutcome>>> = Vec::new();
-        attempts.resize_with(units.len(), || None);
-        let first = units.first().and_then(|&unit| self.calls.get(unit)).map(alike);
-        if units.par_iter().with_min_len(4_096).all(|&unit| self.calls.get(unit).map(alike) == first) {
-            let chunks = units.par_chunks(Lockstep::GROUP).zip(attempts.par_chunks_mut(Lockstep::GROUP));
-            chunks.for_each(|(units, attempts)| groups.execute(units, |lane, attempt| attempts[lane] = Some(attempt)));
-        } else {
-            let mut order: Vec<u32> = (0..units.len() as u32).collect();
-            let kind = |place: &u32| self.calls.get(units[*place as usize]).map(alike);
-            order.par_sort_by_cached_key(kind);
-            let done: Vec<Vec<(u32, Attempt<CallOutcome>)>> = order
-                .par_chunks(Lockstep::GROUP)
-                .map(|places| {
-                    let mut done = Vec::with_capacity(places.len());
-                    let units: Vec<usize> = places.iter().map(|place| units[*place as usize]).collect();
-                    groups.execute(&units, |lane, attempt| done.push((places[lane], attempt)));
-                    done
-                })
-                .collect();
-            for (place, attempt) in done.into_iter().flatten() {
-                attempts[place as usize] = Some(attempt);
-            }
-        }
-        let lost = || Attempt::Failed(ExecutionError::Panic("a call was lost".to_owned()).into());
-        attempts.into_iter().map(|attempt| attempt.unwrap_or_else(lost)).collect()
-    }
+/// Every so manieth call is looked at to see whether calls are of many kinds.
+const SAMPLE: usize = 61;
 
-    fn watched(&self, state: &Arc<dyn StateView>, unit: usize) -> Attempt<CallOutcome> {
-        let diffs = self.want.contains(Want::DIFF);
-        let order = Order::Independent;
-        let in_order = InOrder { inner: self.inner, snapshot: self.snapshot, want: self.want, order, diffs };
-        match in_order.run(state, self.calls(unit)) {
-            Attempt::Done(mut outcomes) => match outcomes.pop() {
-                Some(outcome) => Attempt::Done(outcome),
-                None => Attempt::Failed(ExecutionError::Panic("a call was lost".to_owned()).into()),
-            },
-            Attempt::Lacks(error) => Attempt::Lacks(error),
-            Attempt::Failed(error) => Attempt::Failed(error),
-        }
-    }
-}
-
-/// Calls of one run, executed group by group.
-struct Groups<'a> {
-    calls: &'a Calls<'a>,
-    lockstep: &'a Lockstep,
-    run: lockstep::Run,
+/// One attempt at some calls.
+struct Try<'a, L> {
+    calls: &'a Calls<'a, L>,
+    state: &'a Arc<dyn StateView>,
     /// One for each of [`Terms::ALL`].
     environments: Vec<Environment>,
-    state: &'a Arc<dyn StateView>,
 }
 
 thread_local! {
@@ -200,31 +149,169 @@ thread_local! {
     static TRANSACTIONS: RefCell<Vec<(u32, Transaction)>> = const { RefCell::new(Vec::new()) };
 }
 
-impl Groups<'_> {
-    /// Executes at most one group's calls. `sink` gets what became of them, by their place among `units`.
-    fn execute(&self, units: &[usize], mut sink: impl FnMut(usize, Attempt<CallOutcome>)) {
-        let Calls { inner, snapshot, calls, want } = *self.calls;
+impl<L: Lanes> Work for Calls<'_, L> {
+    type Done = L::Done;
+
+    fn len(&self) -> usize {
+        self.lanes.len()
+    }
+
+    fn calls(&self, unit: usize) -> Cow<'_, [Call]> {
+        match self.lanes.call(unit) {
+            Some(Cow::Borrowed(call)) => Cow::Borrowed(std::slice::from_ref(call)),
+            Some(Cow::Owned(call)) => Cow::Owned(vec![call]),
+            None => Cow::Borrowed(&[]),
+        }
+    }
+
+    fn attempt(&self, state: &Arc<dyn StateView>, units: &[usize]) -> Vec<Attempt<L::Done>> {
+        if self.want.intersects(Want::WATCHED) {
+            return self.inner.install(|| units.par_iter().map(|&unit| self.watched(state, unit)).collect());
+        }
+        let diffs = self.want.contains(Want::DIFF);
+        let environment = |terms: &Terms| self.snapshot.environment(Arc::clone(state), *terms, diffs);
+        let this = Try { calls: self, state, environments: Terms::ALL.iter().map(environment).collect() };
+        self.inner.install(|| match self.inner.engine.groups(units.len()) {
+            Some(lockstep) => this.in_groups(lockstep, units),
+            None => this.in_a_batch(units),
+        })
+    }
+}
+
+impl<L: Lanes> Calls<'_, L> {
+    fn watched(&self, state: &Arc<dyn StateView>, unit: usize) -> Attempt<L::Done> {
+        let diffs = self.want.contains(Want::DIFF);
+        let order = Order::Independent;
+        let in_order = InOrder { inner: self.inner, snapshot: self.snapshot, want: self.want, order, diffs };
+        match in_order.run(state, &self.calls(unit)) {
+            Attempt::Done(mut outcomes) => self.done(unit, outcomes.pop()),
+            Attempt::Lacks(error) => Attempt::Lacks(error),
+            Attempt::Failed(error) => Attempt::Failed(error),
+        }
+    }
+
+    fn done(&self, unit: usize, outcome: Option<CallOutcome>) -> Attempt<L::Done> {
+        outcome.and_then(|outcome| self.lanes.done(unit, outcome)).map_or_else(lost, Attempt::Done)
+    }
+}
+
+impl<L: Lanes> Try<'_, L> {
+    /// The transaction of a call, and its place among the environments.
+    fn transaction(&self, unit: usize) -> Result<(u32, Transaction), Attempt<L::Done>> {
+        let Calls { inner, snapshot, lanes, .. } = self.calls;
+        let call = lanes.call(unit).ok_or_else(lost)?;
+        let nonce = nonce(&call, &**self.state).map_err(Attempt::Lacks)?;
+        let terms = call.terms();
         let fork = snapshot.rules().fork;
+        Ok((terms.index(), call.into_owned().into_transaction(inner.gas_cap, fork, nonce)))
+    }
+
+    fn attempt(
+        &self,
+        unit: usize,
+        result: Result<Outcome, ExecutionError>,
+        ran_on: RanOn,
+        escape: Option<Escape>,
+    ) -> Attempt<L::Done> {
+        match Attempt::of(result) {
+            Attempt::Done(outcome) => {
+                self.calls.done(unit, Some(CallOutcome::new(outcome, self.calls.want, ran_on, escape)))
+            }
+            Attempt::Lacks(error) => Attempt::Lacks(error),
+            Attempt::Failed(error) => Attempt::Failed(error),
+        }
+    }
+
+    /// All calls as one batch.
+    fn in_a_batch(self, units: &[usize]) -> Vec<Attempt<L::Done>> {
+        let mut attempts: Vec<Option<Attempt<L::Done>>> = Vec::new();
+        attempts.resize_with(units.len(), || None);
+        let mut places = Vec::with_capacity(units.len());
+        let mut transactions = Vec::with_capacity(units.len());
+        for (place, &unit) in units.iter().enumerate() {
+            match self.transaction(unit) {
+                Ok(transaction) => {
+                    places.push(place);
+                    transactions.push(transaction);
+                }
+                Err(attempt) => attempts[place] = Some(attempt),
+            }
+        }
+        let batch = Batch { environments: self.environments.clone(), transactions };
+        let done: Vec<Mutex<Option<Attempt<L::Done>>>> = places.iter().map(|_| Mutex::new(None)).collect();
+        self.calls.inner.engine.execute(&batch, &|index, result, ran_on, escape| {
+            if let (Some(place), Some(done)) = (places.get(index), done.get(index)) {
+                let attempt = self.attempt(units[*place], result, ran_on, escape);
+                *done.lock().unwrap_or_else(PoisonError::into_inner) = Some(attempt);
+            }
+        });
+        for (place, attempt) in places.into_iter().zip(done) {
+            attempts[place] = attempt.into_inner().unwrap_or_else(PoisonError::into_inner);
+        }
+        attempts.into_iter().map(|attempt| attempt.unwrap_or_else(lost)).collect()
+    }
+
+    /// Calls in groups of those that are alike. Each group is a task: from its calls to what is made of its outcomes nothing leaves
+    /// the caches of one core.
+    fn in_groups(self, lockstep: &Lockstep, units: &[usize]) -> Vec<Attempt<L::Done>> {
+        let run = lockstep.begin(units.len());
+        let mut attempts: Vec<Option<Attempt<L::Done>>> = Vec::new();
+        attempts.resize_with(units.len(), || None);
+        let kind_of = |unit: usize| self.calls.lanes.call(unit).map(|call| kind(&call));
+        let first = units.first().and_then(|&unit| kind_of(unit));
+        // Calls of many kinds that this misses are still executed, only not in the best company.
+        if units.iter().step_by(SAMPLE).all(|&unit| kind_of(unit) == first) {
+            let chunks = units.par_chunks(Lockstep::GROUP).zip(attempts.par_chunks_mut(Lockstep::GROUP));
+            chunks.for_each(|(units, attempts)| {
+                self.group(lockstep, run, units, |lane, attempt| attempts[lane] = Some(attempt));
+            });
+        } else {
+            let mut order: Vec<u32> = (0..units.len() as u32).collect();
+            order.par_sort_by_cached_key(|place| kind_of(units[*place as usize]));
+            let done: Vec<Vec<(u32, Attempt<L::Done>)>> = order
+                .par_chunks(Lockstep::GROUP)
+                .map(|places| {
+                    let mut done = Vec::with_capacity(places.len());
+                    let units: Vec<usize> = places.iter().map(|place| units[*place as usize]).collect();
+                    self.group(lockstep, run, &units, |lane, attempt| done.push((places[lane], attempt)));
+                    done
+                })
+                .collect();
+            for (place, attempt) in done.into_iter().flatten() {
+                attempts[place as usize] = Some(attempt);
+            }
+        }
+        attempts.into_iter().map(|attempt| attempt.unwrap_or_else(lost)).collect()
+    }
+
+    /// At most one group's calls. `sink` gets what became of them, by their place among `units`.
+    fn group(
+        &self,
+        lockstep: &Lockstep,
+        run: lockstep::Run,
+        units: &[usize],
+        mut sink: impl FnMut(usize, Attempt<L::Done>),
+    ) {
         let mut transactions = TRANSACTIONS.take();
         transactions.clear();
         // The places of those that there is a transaction of: with full validation, state can be missing before.
         let mut places = [0; Lockstep::GROUP];
-        for (place, call) in units.iter().map(|&unit| calls.get(unit)).enumerate() {
-            let Some(call) = call else { continue };
-            match nonce(call, &**self.state) {
-                Ok(nonce) => {
+        for (place, &unit) in units.iter().enumerate() {
+            match self.transaction(unit) {
+                Ok(transaction) => {
                     places[transactions.len()] = place;
-                    transactions.push((call.terms().index(), call.transaction(inner.gas_cap, fork, nonce)));
+                    transactions.push(transaction);
                 }
-                Err(error) => sink(place, Attempt::Lacks(error)),
+                Err(attempt) => sink(place, attempt),
             }
         }
-        self.lockstep.execute_group(self.run, &self.environments, &transactions, &mut |lane, result, left| {
+        lockstep.execute_group(run, &self.environments, &transactions, &mut |lane, result, left| {
             let (ran_on, escape) = match left {
                 None => (RanOn::Lockstep, None),
                 Some(leave) => (RanOn::Cpu, Some(Escape::of(leave))),
             };
-            sink(places[lane], Attempt::of(result.map(|outcome| CallOutcome::new(outcome, want, ran_on, escape))));
+            let place = places[lane];
+            sink(place, self.attempt(units[place], result, ran_on, escape));
         });
         transactions.clear();
         TRANSACTIONS.set(transactions);
@@ -238,14 +325,14 @@ impl Work for Bundles<'_> {
         self.bundles.len()
     }
 
-    fn calls(&self, unit: usize) -> &[Call] {
-        self.bundles.get(unit).copied().unwrap_or_default()
+    fn calls(&self, unit: usize) -> Cow<'_, [Call]> {
+        Cow::Borrowed(self.bundles.get(unit).copied().unwrap_or_default())
     }
 
     fn attempt(&self, state: &Arc<dyn StateView>, units: &[usize]) -> Vec<Attempt<Self::Done>> {
         let (order, diffs) = (Order::Sequential, true);
         let in_order = InOrder { inner: self.inner, snapshot: self.snapshot, want: self.want, order, diffs };
-        self.inner.install(|| units.par_iter().map(|&unit| in_order.run(state, self.calls(unit))).collect())
+        self.inner.install(|| units.par_iter().map(|&unit| in_order.run(state, &self.calls(unit))).collect())
     }
 }
 
@@ -407,9 +494,10 @@ impl<W: Work> Waves<'_, W> {
             failed.extend(self.cache.fetch(wanted));
             pending = lacking.into_iter().map(|(unit, _)| unit).collect();
         }
-        self.inner
-            .shapes
-            .learn(learnt.into_iter().filter_map(|(unit, keys)| Some((self.work.calls(unit).first()?, keys))));
+        self.inner.shapes.learn(learnt.into_iter().filter_map(|(unit, keys)| {
+            let call = self.work.calls(unit).first().and_then(|call| Some((call.to?, call.selector())))?;
+            Some((call, keys))
+        }));
         deferred
     }
 
@@ -424,7 +512,7 @@ impl<W: Work> Waves<'_, W> {
         if round == 1 {
             let mut kinds = HashSet::new();
             for (unit, _) in lacking {
-                for call in self.work.calls(*unit) {
+                for call in self.work.calls(*unit).iter() {
                     wanted.insert(Key::Account(call.from));
                     wanted.extend(call.to.map(Key::Account));
                     for item in &call.access_list {
@@ -465,7 +553,7 @@ impl<W: Work> Waves<'_, W> {
             };
             let follow = || {
                 with_machine(environment, |machine| {
-                    for call in calls {
+                    for call in calls.iter() {
                         let nonce = nonce(call, &*state).unwrap_or_default();
                         let fork = self.snapshot.rules().fork;
                         let transaction = call.transaction(self.inner.gas_cap, fork, nonce);
@@ -485,5 +573,5 @@ impl<W: Work> Waves<'_, W> {
 
 /// The outcomes of independent calls.
 pub(super) fn run(inner: &Inner, snapshot: &Snapshot, calls: &[Call], want: Want) -> Vec<CallResult> {
-    rounds(inner, snapshot, &Calls { inner, snapshot, calls, want })
+    rounds(inner, snapshot, &Calls { inner, snapshot, lanes: calls, want })
 }

@@ -2,6 +2,8 @@
 
 mod basics;
 mod bundles;
+#[cfg(feature = "alloy")]
+mod conversions;
 mod estimates;
 mod node;
 mod overrides;
