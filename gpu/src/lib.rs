@@ -20,7 +20,7 @@ mod state_tables;
 pub mod transition;
 
 pub use adapter::{Adapter, AdapterInfo, Capabilities, adapters};
-pub use backend::{Capacity, Gpu, GpuOptions, OpenError, Statistics};
+pub use backend::{Capacity, Gpu, GpuOptions, OpenError, Ran, Statistics};
 pub use device::DeviceError;
 pub use kernels::Times;
 pub use probe::{SelfTest, SelfTestError};

@@ -99,6 +99,37 @@ pub struct CacheStatistics {
     pub bytes: u64,
 }
 
+/// Codes by hash, which are the same at every block.
+#[derive(Debug)]
+pub struct Codes {
+    codes: Mutex<(HashMap<H256, Bytes>, usize)>,
+    limit: usize,
+}
+
+impl Codes {
+    /// So many bytes, at most.
+    pub fn new(limit: usize) -> Self {
+        Self { codes: Mutex::default(), limit }
+    }
+
+    fn get(&self, hash: &H256) -> Option<Bytes> {
+        lock(&self.codes).0.get(hash).cloned()
+    }
+
+    fn put(&self, hash: H256, code: &Bytes) {
+        let mut guard = lock(&self.codes);
+        let (codes, bytes) = &mut *guard;
+        let more = code.len() + ENTRY;
+        if bytes.saturating_add(more) > self.limit {
+            codes.clear();
+            *bytes = 0;
+        }
+        if more <= self.limit && codes.insert(hash, code.clone()).is_none() {
+            *bytes += more;
+        }
+    }
+}
+
 /// The state that was read of one block.
 pub struct Cache {
     source: Arc<dyn AnySource>,
@@ -112,6 +143,7 @@ pub struct Cache {
     answered: Condvar,
     bytes: AtomicUsize,
     meter: Arc<Meter>,
+    codes: Arc<Codes>,
     rounds: AtomicU64,
     keys: AtomicU64,
 }
@@ -121,7 +153,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Cache {
-    pub fn new(source: Arc<dyn AnySource>, meter: Arc<Meter>) -> Self {
+    pub fn new(source: Arc<dyn AnySource>, meter: Arc<Meter>, codes: Arc<Codes>) -> Self {
         Self {
             source,
             levels: RwLock::default(),
@@ -130,6 +162,7 @@ impl Cache {
             answered: Condvar::new(),
             bytes: AtomicUsize::new(0),
             meter,
+            codes,
             rounds: AtomicU64::new(0),
             keys: AtomicU64::new(0),
         }
@@ -218,6 +251,20 @@ impl Cache {
         for (key, answer) in keys.iter().zip(self.source.answers(keys)) {
             match answer {
                 Ok(answer) => {
+                    match &answer {
+                        Answer::Account(Some(info)) if info.code_hash != KECCAK_EMPTY => {
+                            if let Some(code) = self.codes.get(&info.code_hash) {
+                                bytes += ENTRY + code.len();
+                                tables.insert(Key::Code(info.code_hash), Answer::Code(code));
+                            }
+                        }
+                        Answer::Code(code) => {
+                            if let Key::Code(hash) = key {
+                                self.codes.put(*hash, code);
+                            }
+                        }
+                        _ => {}
+                    }
                     bytes += ENTRY + if let Answer::Code(code) = &answer { code.len() } else { 0 };
                     tables.insert(*key, answer);
                 }

@@ -23,6 +23,7 @@ mod queue;
 mod read;
 #[cfg(feature = "revm")]
 mod revm;
+mod rounds;
 mod run;
 mod snapshot;
 mod source;

@@ -5,6 +5,7 @@ mod bundles;
 #[cfg(feature = "alloy")]
 mod conversions;
 mod estimates;
+mod map;
 mod node;
 mod overrides;
 mod queue;
