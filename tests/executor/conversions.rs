@@ -45,7 +45,7 @@ fn transactions_become_calls() {
         max_priority_fee_per_gas: 2,
         to: TxKind::Call(to),
         value: alloy_primitives::U256::from(6),
-        access_list: vec![AccessListItem { address: H160([7; 20]), storage_keys: vec![U256::one()] }].to_alloy(),
+        access_list: [AccessListItem { address: H160([7; 20]), storage_keys: vec![U256::one()] }].to_alloy(),
         input: vec![1, 2, 3].into(),
     };
     let call = Call::from_alloy_transaction(&transaction, Address::from([9; 20]));
