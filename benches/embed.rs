@@ -58,6 +58,22 @@ fn balance_of(holder: H160) -> Bytes {
 
 /// As an indexer does it: from holders to balances.
 fn isolane(executor: &Executor, snapshot: &Snapshot, token: H160, holders: &[H160]) -> Vec<U256> {
+    let balances = executor.map(
+        snapshot,
+        holders,
+        Want::OUTPUT,
+        |holder| Call::new(token, balance_of(*holder)).gas(GAS),
+        |_, outcome| outcome.is_success().then(|| U256::from_big_endian(&outcome.output)),
+    );
+    let balance = |result| match result {
+        Ok(Some(balance)) => balance,
+        other => panic!("a call failed: {other:?}"),
+    };
+    balances.into_iter().map(balance).collect()
+}
+
+/// The same with all calls and all outcomes at hand.
+fn isolane_at_once(executor: &Executor, snapshot: &Snapshot, token: H160, holders: &[H160]) -> Vec<U256> {
     let calls: Vec<Call> = holders.iter().map(|holder| Call::new(token, balance_of(*holder)).gas(GAS)).collect();
     let outcomes = executor.run(snapshot, &calls, Want::OUTPUT);
     outcomes
@@ -123,6 +139,9 @@ fn distinct_balances(workload: &mut Workload, token: H160, holders: &[H160]) -> 
     Ok(())
 }
 
+/// One way to ask for all balances.
+type Way = fn(&Executor, &Snapshot, H160, &[H160]) -> Vec<U256>;
+
 struct Taken {
     wall: Duration,
     cpu: Duration,
@@ -149,24 +168,30 @@ fn measure(
     let memory = Arc::new(MemorySource::new(Arc::clone(&wide.state)));
     let database = Arc::new(DatabaseSource::new(PeerState::new(&wide)));
     let state = PeerState::new(&wide);
-    let snapshots = [
-        ("in memory", executor.snapshot(&memory, environment.block.clone(), environment.rules)),
-        (
-            "DatabaseRef through the cache, warm",
-            executor.snapshot(&database, environment.block.clone(), environment.rules),
-        ),
+    let in_memory = executor.snapshot(&memory, environment.block.clone(), environment.rules);
+    let cached = executor.snapshot(&database, environment.block.clone(), environment.rules);
+    let ways: [(&'static str, Snapshot, Way); 3] = [
+        ("in memory, map", in_memory.clone(), isolane),
+        ("in memory, run", in_memory, isolane_at_once),
+        ("DatabaseRef through the cache, warm, map", cached, isolane),
     ];
+    // For a profiler.
+    let only_ours = std::env::var_os("ISOLANE_ONLY").is_some();
     let mut rows = Vec::new();
-    for (name, snapshot) in snapshots {
+    for (name, snapshot, way) in ways {
         let expected = revm(pool, &snapshot, &state, token, &holders);
-        if isolane(&executor, &snapshot, token, &holders) != expected {
+        if way(&executor, &snapshot, token, &holders) != expected {
             return Err(format!("{}: the balances differ, nothing was timed", workload.name).into());
         }
         let distinct = expected.iter().collect::<std::collections::HashSet<_>>().len();
         eprintln!("{}: {} balances equal, {distinct} distinct, {name}", workload.name, expected.len());
+        if only_ours {
+            (0..pairs).for_each(|_| _ = black_box(way(&executor, &snapshot, token, &holders)));
+            continue;
+        }
         let (mut ours, mut theirs, mut ratios, mut cpu_ratios) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for pair in 0..pairs {
-            let first = || timed(|| isolane(&executor, &snapshot, token, &holders));
+            let first = || timed(|| way(&executor, &snapshot, token, &holders));
             let second = || timed(|| revm(pool, &snapshot, &state, token, &holders));
             let ((a, x), (b, y)) = if pair % 2 == 0 {
                 let first = first();

@@ -60,6 +60,8 @@ pub(crate) struct Lane {
     /// Whether any permission is about calls.
     pub restricts_calls: bool,
     pub has_custom_precompiles: bool,
+    /// What the code of some hash delegates to: calls of one contract by many ask the state for its code once.
+    known_delegation: (H256, Option<H160>),
 }
 
 /// Where an account is.
@@ -105,6 +107,7 @@ impl Lane {
             denial: None,
             restricts_calls: environment.permissions.restricts_calls(),
             has_custom_precompiles: environment.rules.has_custom_precompiles(),
+            known_delegation: (KECCAK_EMPTY, None),
             environment,
         }
     }
@@ -195,10 +198,15 @@ impl Lane {
             return Ok(None);
         }
         self.journal.read_code(account);
-        if let Some(known) = self.journal.account(account).delegation {
+        let entry = self.journal.account(account);
+        if let Some(known) = entry.delegation {
             return Ok(known);
         }
-        let found = delegation(&self.code(account)?);
+        let code_hash = entry.info.code_hash;
+        if code_hash != self.known_delegation.0 {
+            self.known_delegation = (code_hash, delegation(&self.code(account)?));
+        }
+        let found = self.known_delegation.1;
         self.journal.set_delegation(account, found);
         Ok(found)
     }

@@ -13,7 +13,7 @@ use crate::device::{Device, DeviceError};
 use crate::edition::{self, Edition};
 use crate::kernels::{COMPILE_DEADLINE, Kernels};
 use crate::lanes::{Host, LaneEnd, LaneStart, RunEnvironment, RunLimits};
-use crate::options::{Capacity, GpuOptions, OpenError, Statistics};
+use crate::options::{Capacity, GpuOptions, OpenError, Ran, Statistics};
 use crate::pipeline_cache::PipelineCache;
 use crate::report::escape_reason;
 use crate::services::Services;
@@ -23,7 +23,9 @@ use crate::transition::{self, Available, GAS_PER_BLOB, Overlay, Prepared, Reads,
 use crate::watchdog::Watchdog;
 use isolane_shaders::Kernel;
 use isolane_spec::layout::escape;
-use isolane_spec::{Backend, Batch, Environment, ExecutionError, Order, Outcome, StateError, Status, Transaction};
+use isolane_spec::{
+    Backend, Batch, Environment, ExecutionError, Order, Outcome, StateError, Status, Transaction, Validation,
+};
 use rayon::prelude::*;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
@@ -63,7 +65,7 @@ pub(crate) struct Inner {
     statistics: Statistics,
 }
 
-type Results = Vec<Result<Outcome, ExecutionError>>;
+type Results = Vec<(Ran, Result<Outcome, ExecutionError>)>;
 
 impl Gpu {
     /// Opens the adapter, once it has passed its self-test, and compiles the kernels. Where the adapter can hand out what it
@@ -160,7 +162,14 @@ impl Backend for Gpu {
         "gpu"
     }
 
-    fn execute(&self, batch: &Batch) -> Results {
+    fn execute(&self, batch: &Batch) -> Vec<Result<Outcome, ExecutionError>> {
+        self.execute_told(batch).into_iter().map(|(_, result)| result).collect()
+    }
+}
+
+impl Gpu {
+    /// As [`Backend::execute`], with where each transaction ran.
+    pub fn execute_told(&self, batch: &Batch) -> Vec<(Ran, Result<Outcome, ExecutionError>)> {
         // A thread of a pool that waits for its pool's work takes up other work meanwhile, and that may call this again. A
         // plain thread does not.
         let work = || {
@@ -170,15 +179,13 @@ impl Backend for Gpu {
         };
         std::thread::scope(|scope| scope.spawn(work).join()).unwrap_or_else(|payload| resume_unwind(payload))
     }
-}
 
-impl Gpu {
     /// Executes a batch, part by part where the device cannot hold the states of all its environments at once.
     fn execute_alone(&self, inner: &mut Inner, batch: &Batch) -> Results {
         let mut results: Results = batch
             .transactions
             .iter()
-            .map(|(environment, _)| Err(ExecutionError::NoEnvironment(*environment)))
+            .map(|(environment, _)| (Ran::Host, Err(ExecutionError::NoEnvironment(*environment))))
             .collect();
         let room = split::room(inner.limit_words());
         let parts = split::parts(batch, room);
@@ -251,9 +258,13 @@ impl Gpu {
                 courses.push(Course {
                     environment: rules,
                     state: Arc::new(Overlay::new(rules.state.clone())),
-                    available: Available {
-                        gas: rules.block.gas_limit.saturating_sub(rules.block.gas_used),
-                        blob_gas: blob_gas(rules).saturating_sub(rules.block.blob_gas_used),
+                    available: match rules.validation {
+                        Validation::Full => Available {
+                            gas: rules.block.gas_limit.saturating_sub(rules.block.gas_used),
+                            blob_gas: blob_gas(rules).saturating_sub(rules.block.blob_gas_used),
+                        },
+                        // What is left in the block does not matter to a simulated call.
+                        Validation::Call => Available { gas: u64::MAX, blob_gas: u64::MAX },
                     },
                     work: std::collections::VecDeque::new(),
                     commits: Vec::new(),
@@ -273,10 +284,10 @@ impl Gpu {
     fn commit(&self, course: &mut Course<'_>, results: &mut Results, statistics: &mut Statistics) {
         while let Some(mut item) = course.work.pop_front() {
             let result = match course.failed.clone() {
-                Some(error) => Some(Err(error)),
+                Some(error) => Some((Ran::Host, Err(error))),
                 None => self.settle(course, &mut item, statistics),
             };
-            let Some(result) = result else {
+            let Some((ran, result)) = result else {
                 course.work.push_front(item);
                 recall(course, statistics);
                 return;
@@ -295,7 +306,7 @@ impl Gpu {
                 }
                 Err(error) => course.failed = Some(error.clone()),
             }
-            results[item.index] = result;
+            results[item.index] = (ran, result);
         }
     }
 
@@ -305,7 +316,7 @@ impl Gpu {
         course: &Course<'_>,
         item: &mut Work<'_>,
         statistics: &mut Statistics,
-    ) -> Option<Result<Outcome, ExecutionError>> {
+    ) -> Option<(Ran, Result<Outcome, ExecutionError>)> {
         if let Some((start, ended, reads, commits)) = item.ran.take() {
             let stale = course.commits[commits..].iter().any(|diff| transition::conflicts(&reads, diff))
                 || item.transaction.gas_limit > course.available.gas
@@ -313,40 +324,43 @@ impl Gpu {
             if !stale {
                 let finished = contained(|| transition::finish(&start, ended, &*course.state));
                 let Some(finished) = finished else {
-                    return Some(self.escape(course, item.transaction, "state".to_owned(), statistics));
+                    return Some((
+                        Ran::Fallback,
+                        self.escape(course, item.transaction, "state".to_owned(), statistics),
+                    ));
                 };
                 statistics.device += 1;
-                return Some(finished.map_err(ExecutionError::State));
+                return Some((Ran::Device, finished.map_err(ExecutionError::State)));
             }
             statistics.reruns += 1;
         }
         if let Some(reason) = item.escaped.take() {
-            return Some(self.escape(course, item.transaction, reason, statistics));
+            return Some((Ran::Fallback, self.escape(course, item.transaction, reason, statistics)));
         }
         if let Some(reason) = edition::unfit(course.environment) {
-            return Some(self.escape(course, item.transaction, reason.to_owned(), statistics));
+            return Some((Ran::Fallback, self.escape(course, item.transaction, reason.to_owned(), statistics)));
         }
         // A defect of the state is the fallback's to report; it stays in its environment.
         let Some(prepared) = self.prepare(course.environment, &course.state, item.transaction, course.available) else {
-            return Some(self.escape(course, item.transaction, "state".to_owned(), statistics));
+            return Some((Ran::Fallback, self.escape(course, item.transaction, "state".to_owned(), statistics)));
         };
         match prepared {
             Ok(Prepared::Run(start)) if start.gas > MOST_GAS => {
-                Some(self.escape(course, item.transaction, "gas".to_owned(), statistics))
+                Some((Ran::Fallback, self.escape(course, item.transaction, "gas".to_owned(), statistics)))
             }
             Ok(Prepared::Run(_)) => None,
             Ok(Prepared::Done(outcome)) => {
                 statistics.host += 1;
-                Some(Ok(*outcome))
+                Some((Ran::Host, Ok(*outcome)))
             }
             Ok(Prepared::Unsupported(reason)) => {
                 let reason = match reason {
                     Unsupported::Fork(fork) => format!("{fork} rules"),
                     Unsupported::Restricted => escape_reason(escape::RESTRICTED).to_owned(),
                 };
-                Some(self.escape(course, item.transaction, reason, statistics))
+                Some((Ran::Fallback, self.escape(course, item.transaction, reason, statistics)))
             }
-            Err(error) => Some(Err(error.into())),
+            Err(error) => Some((Ran::Host, Err(error.into()))),
         }
     }
 
@@ -571,7 +585,7 @@ mod tests {
         fn name(&self) -> &'static str {
             "told"
         }
-        fn execute(&self, batch: &Batch) -> Results {
+        fn execute(&self, batch: &Batch) -> Vec<Result<Outcome, ExecutionError>> {
             batch.transactions.iter().map(|_| Ok(Outcome::rejected(InvalidTransaction::NonceOverflow))).collect()
         }
     }

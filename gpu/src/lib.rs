@@ -26,6 +26,6 @@ pub use adapter::{Adapter, AdapterInfo, Capabilities, adapters};
 pub use backend::Gpu;
 pub use device::DeviceError;
 pub use kernels::Times;
-pub use options::{Capacity, GpuOptions, OpenError, Statistics};
+pub use options::{Capacity, GpuOptions, OpenError, Ran, Statistics};
 pub use probe::{SelfTest, SelfTestError};
 pub use services::Services;

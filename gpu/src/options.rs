@@ -75,3 +75,14 @@ pub enum OpenError {
     #[error(transparent)]
     Device(#[from] DeviceError),
 }
+
+/// Where a transaction ran.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ran {
+    /// On a lane of the device.
+    Device,
+    /// Nowhere: it runs no code, or is invalid, or the state could not answer.
+    Host,
+    /// On the fallback.
+    Fallback,
+}

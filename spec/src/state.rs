@@ -58,6 +58,11 @@ pub trait StateView: Send + Sync {
     fn memory(&self) -> Option<&MemoryState> {
         None
     }
+    /// Whether all answers come out of memory, so that a backend may ask more than once, only to have the answer in the processor's
+    /// caches when it needs it.
+    fn is_near(&self) -> bool {
+        self.memory().is_some()
+    }
     /// The code of that hash. Never asked for [`KECCAK_EMPTY`].
     ///
     /// # Errors

@@ -15,7 +15,8 @@ const ENTRY: usize = 160;
 #[derive(Clone, Debug, Default)]
 struct Tables {
     accounts: HashMap<H160, Option<AccountInfo>>,
-    slots: HashMap<(H160, U256), U256>,
+    slots: HashMap<H160, HashMap<U256, U256>>,
+    slot_count: usize,
     codes: HashMap<H256, Bytes>,
     block_hashes: HashMap<u64, H256>,
     storages: HashMap<H160, bool>,
@@ -23,13 +24,13 @@ struct Tables {
 
 impl Tables {
     fn len(&self) -> usize {
-        self.accounts.len() + self.slots.len() + self.codes.len() + self.block_hashes.len() + self.storages.len()
+        self.accounts.len() + self.slot_count + self.codes.len() + self.block_hashes.len() + self.storages.len()
     }
 
     fn holds(&self, key: &Key) -> bool {
         match key {
             Key::Account(address) => self.accounts.contains_key(address),
-            Key::Slot(address, key) => self.slots.contains_key(&(*address, *key)),
+            Key::Slot(address, key) => self.slots.get(address).is_some_and(|slots| slots.contains_key(key)),
             Key::Code(hash) => self.codes.contains_key(hash),
             Key::BlockHash(number) => self.block_hashes.contains_key(number),
             Key::Storage(address) => self.storages.contains_key(address),
@@ -39,7 +40,9 @@ impl Tables {
     fn insert(&mut self, key: Key, answer: Answer) {
         match (key, answer) {
             (Key::Account(address), Answer::Account(account)) => _ = self.accounts.insert(address, account),
-            (Key::Slot(address, key), Answer::Slot(value)) => _ = self.slots.insert((address, key), value),
+            (Key::Slot(address, key), Answer::Slot(value)) => {
+                self.slot_count += usize::from(self.slots.entry(address).or_default().insert(key, value).is_none());
+            }
             (Key::Code(hash), Answer::Code(code)) => _ = self.codes.insert(hash, code),
             (Key::BlockHash(number), Answer::BlockHash(hash)) => _ = self.block_hashes.insert(number, hash),
             (Key::Storage(address), Answer::Storage(has)) => _ = self.storages.insert(address, has),
@@ -50,7 +53,12 @@ impl Tables {
 
     fn extend(&mut self, other: &Self) {
         self.accounts.extend(other.accounts.iter().map(|(key, value)| (*key, *value)));
-        self.slots.extend(other.slots.iter().map(|(key, value)| (*key, *value)));
+        for (address, slots) in &other.slots {
+            let all = self.slots.entry(*address).or_default();
+            let before = all.len();
+            all.extend(slots.iter().map(|(key, value)| (*key, *value)));
+            self.slot_count += all.len() - before;
+        }
         self.codes.extend(other.codes.iter().map(|(key, value)| (*key, value.clone())));
         self.block_hashes.extend(other.block_hashes.iter().map(|(key, value)| (*key, *value)));
         self.storages.extend(other.storages.iter().map(|(key, value)| (*key, *value)));
@@ -91,6 +99,37 @@ pub struct CacheStatistics {
     pub bytes: u64,
 }
 
+/// Codes by hash, which are the same at every block.
+#[derive(Debug)]
+pub struct Codes {
+    codes: Mutex<(HashMap<H256, Bytes>, usize)>,
+    limit: usize,
+}
+
+impl Codes {
+    /// So many bytes, at most.
+    pub fn new(limit: usize) -> Self {
+        Self { codes: Mutex::default(), limit }
+    }
+
+    fn get(&self, hash: &H256) -> Option<Bytes> {
+        lock(&self.codes).0.get(hash).cloned()
+    }
+
+    fn put(&self, hash: H256, code: &Bytes) {
+        let mut guard = lock(&self.codes);
+        let (codes, bytes) = &mut *guard;
+        let more = code.len() + ENTRY;
+        if bytes.saturating_add(more) > self.limit {
+            codes.clear();
+            *bytes = 0;
+        }
+        if more <= self.limit && codes.insert(hash, code.clone()).is_none() {
+            *bytes += more;
+        }
+    }
+}
+
 /// The state that was read of one block.
 pub struct Cache {
     source: Arc<dyn AnySource>,
@@ -104,6 +143,7 @@ pub struct Cache {
     answered: Condvar,
     bytes: AtomicUsize,
     meter: Arc<Meter>,
+    codes: Arc<Codes>,
     rounds: AtomicU64,
     keys: AtomicU64,
 }
@@ -113,7 +153,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Cache {
-    pub fn new(source: Arc<dyn AnySource>, meter: Arc<Meter>) -> Self {
+    pub fn new(source: Arc<dyn AnySource>, meter: Arc<Meter>, codes: Arc<Codes>) -> Self {
         Self {
             source,
             levels: RwLock::default(),
@@ -122,6 +162,7 @@ impl Cache {
             answered: Condvar::new(),
             bytes: AtomicUsize::new(0),
             meter,
+            codes,
             rounds: AtomicU64::new(0),
             keys: AtomicU64::new(0),
         }
@@ -210,6 +251,20 @@ impl Cache {
         for (key, answer) in keys.iter().zip(self.source.answers(keys)) {
             match answer {
                 Ok(answer) => {
+                    match &answer {
+                        Answer::Account(Some(info)) if info.code_hash != KECCAK_EMPTY => {
+                            if let Some(code) = self.codes.get(&info.code_hash) {
+                                bytes += ENTRY + code.len();
+                                tables.insert(Key::Code(info.code_hash), Answer::Code(code));
+                            }
+                        }
+                        Answer::Code(code) => {
+                            if let Key::Code(hash) = key {
+                                self.codes.put(*hash, code);
+                            }
+                        }
+                        _ => {}
+                    }
                     bytes += ENTRY + if let Answer::Code(code) = &answer { code.len() } else { 0 };
                     tables.insert(*key, answer);
                 }
@@ -266,12 +321,16 @@ impl CacheView {
 }
 
 impl StateView for CacheView {
+    fn is_near(&self) -> bool {
+        true
+    }
+
     fn account(&self, address: &H160) -> Result<Option<AccountInfo>, StateError> {
         self.find(|tables| tables.accounts.get(address)).copied().ok_or(StateError::AccountMissing(*address))
     }
 
     fn storage(&self, address: &H160, key: &U256) -> Result<U256, StateError> {
-        self.find(|tables| tables.slots.get(&(*address, *key))).copied().ok_or(StateError::SlotMissing(*address, *key))
+        self.find(|tables| tables.slots.get(address)?.get(key)).copied().ok_or(StateError::SlotMissing(*address, *key))
     }
 
     fn has_storage(&self, address: &H160) -> Result<bool, StateError> {

@@ -156,6 +156,11 @@ impl Call {
 
     /// The transaction. `nonce` is the sender's.
     pub(crate) fn transaction(&self, gas_cap: u64, fork: Fork, nonce: u64) -> Transaction {
+        self.clone().into_transaction(gas_cap, fork, nonce)
+    }
+
+    /// The transaction. `nonce` is the sender's.
+    pub(crate) fn into_transaction(self, gas_cap: u64, fork: Fork, nonce: u64) -> Transaction {
         let one_price = self.max_fee_per_gas == self.max_priority_fee_per_gas;
         let transaction_type = if let Some(transaction_type) = self.transaction_type {
             transaction_type
@@ -184,12 +189,12 @@ impl Call {
             max_priority_fee_per_gas,
             to: self.to,
             value: self.value,
-            input: self.input.clone(),
+            input: self.input,
             chain_id: self.chain_id,
-            access_list: self.access_list.clone(),
-            blob_versioned_hashes: self.blob_versioned_hashes.clone(),
+            access_list: self.access_list,
+            blob_versioned_hashes: self.blob_versioned_hashes,
             max_fee_per_blob_gas: self.max_fee_per_blob_gas.unwrap_or_default(),
-            authorization_list: self.authorization_list.clone(),
+            authorization_list: self.authorization_list,
         }
     }
 }

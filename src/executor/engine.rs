@@ -3,7 +3,7 @@
 use super::call::{Escape, RanOn};
 use crate::gpu::{BackendArgs, BackendKind, NoDevice};
 use isolane_cpu::{Lockstep, Reference};
-use isolane_gpu::Gpu;
+use isolane_gpu::{Gpu, Ran};
 use isolane_spec::{Backend, Batch, ExecutionError, Outcome};
 use std::sync::Arc;
 
@@ -72,8 +72,13 @@ impl Engine {
                 in_lockstep(lockstep, batch, sink);
             }
             Self::Gpu { device, .. } => {
-                for (index, result) in device.execute(batch).into_iter().enumerate() {
-                    sink(index, result, RanOn::Gpu, None);
+                for (index, (ran, result)) in device.execute_told(batch).into_iter().enumerate() {
+                    let (ran_on, escape) = match ran {
+                        Ran::Device => (RanOn::Gpu, None),
+                        Ran::Host => (RanOn::Cpu, Some(Escape::NoCode)),
+                        Ran::Fallback => (RanOn::Cpu, Some(Escape::Device)),
+                    };
+                    sink(index, result, ran_on, escape);
                 }
             }
         }

@@ -1,12 +1,13 @@
 //! [`Executor`] and how it is made.
 
-use super::cache::{Cache, Meter};
-use super::call::{Call, CallResult, Want};
+use super::cache::{Cache, Codes, Meter};
+use super::call::{Call, CallOutcome, CallResult, Want};
 use super::engine::Engine;
 use super::error::{ExecutorError, Full};
 use super::learn::Shapes;
 use super::queue::{Queue, Ticket};
-use super::run::{self, Bundles};
+use super::rounds;
+use super::run::{self, Bundles, Calls, Mapped};
 use super::snapshot::{Origin, Snapshot};
 use super::source::StateSource;
 use super::stream::Stream;
@@ -34,6 +35,7 @@ pub(super) struct Inner {
     pub gas_cap: u64,
     pub shapes: Shapes,
     meter: Arc<Meter>,
+    codes: Arc<Codes>,
     /// The one that was used last is last.
     caches: Mutex<Vec<(StateId, Arc<Cache>)>>,
 }
@@ -69,7 +71,7 @@ impl Inner {
         let known = caches.iter().position(|(other, _)| *other == id);
         let cache = match known {
             Some(place) => caches.remove(place).1,
-            None => Arc::new(Cache::new(Arc::clone(source) as _, Arc::clone(&self.meter))),
+            None => Arc::new(Cache::new(Arc::clone(source) as _, Arc::clone(&self.meter), Arc::clone(&self.codes))),
         };
         caches.push((id, Arc::clone(&cache)));
         drop(caches);
@@ -163,6 +165,8 @@ impl ExecutorBuilder {
             pool,
             gas_cap: self.gas_cap,
             shapes: Shapes::default(),
+            // What caches hold of the codes is counted there, too.
+            codes: Arc::new(Codes::new(self.memory_limit / 4)),
             meter: Arc::new(Meter::new(self.memory_limit)),
             caches: Mutex::default(),
         };
@@ -200,6 +204,26 @@ impl Executor {
         run::run(&self.inner, snapshot, calls, want)
     }
 
+    /// Executes a call for each item, and makes something of its outcome at once: what `reduce` returns, in the order of the items. Both
+    /// closures run on the executor's threads, and `call` more than once for an item whose state has to be read first. Calls and outcomes
+    /// are never all there at a time, so that this is the fastest way to run very many calls, and takes the least memory. The closures
+    /// must not use the executor themselves.
+    pub fn map<T, R>(
+        &self,
+        snapshot: &Snapshot,
+        items: &[T],
+        want: Want,
+        call: impl Fn(&T) -> Call + Sync,
+        reduce: impl Fn(&T, CallOutcome) -> R + Sync,
+    ) -> Vec<Result<R, ExecutorError>>
+    where
+        T: Sync,
+        R: Send,
+    {
+        let inner = &*self.inner;
+        rounds::rounds(inner, snapshot, &Calls { inner, snapshot, lanes: Mapped { items, call, reduce }, want })
+    }
+
     /// Executes calls in order, each on what the ones before it left (`eth_callMany`); results in their order.
     ///
     /// # Errors
@@ -209,7 +233,7 @@ impl Executor {
         snapshot: &Snapshot,
         calls: &[Call],
         want: Want,
-    ) -> Result<Vec<super::CallOutcome>, ExecutorError> {
+    ) -> Result<Vec<CallOutcome>, ExecutorError> {
         let mut results = self.run_bundles(snapshot, &[calls], want);
         results.pop().unwrap_or_else(|| Ok(Vec::new()))
     }
@@ -220,10 +244,10 @@ impl Executor {
         snapshot: &Snapshot,
         bundles: &[B],
         want: Want,
-    ) -> Vec<Result<Vec<super::CallOutcome>, ExecutorError>> {
+    ) -> Vec<Result<Vec<CallOutcome>, ExecutorError>> {
         let bundles: Vec<&[Call]> = bundles.iter().map(Borrow::borrow).collect();
         let work = Bundles { inner: &self.inner, snapshot, bundles: &bundles, want };
-        run::rounds(&self.inner, snapshot, &work)
+        rounds::rounds(&self.inner, snapshot, &work)
     }
 
     /// Queues independent calls and returns at once.

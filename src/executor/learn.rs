@@ -29,15 +29,14 @@ struct Kind {
 pub(super) struct Shapes(Mutex<HashMap<(H160, u32), Kind>>);
 
 impl Shapes {
-    /// Learns from calls that lacked state.
-    pub fn learn<'a>(&self, lacked: impl Iterator<Item = (&'a Call, Vec<Key>)>) {
+    /// Learns from calls that lacked state: whom they called, the selector, and what they lacked.
+    pub fn learn(&self, lacked: impl Iterator<Item = ((H160, u32), Vec<Key>)>) {
         let mut kinds = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        for (call, keys) in lacked {
-            let Some(to) = call.to else { continue };
-            if kinds.len() >= KINDS && !kinds.contains_key(&(to, call.selector())) {
+        for (kind, keys) in lacked {
+            if kinds.len() >= KINDS && !kinds.contains_key(&kind) {
                 kinds.clear();
             }
-            let kind = kinds.entry((to, call.selector())).or_default();
+            let kind = kinds.entry(kind).or_default();
             if kind.calls >= HALVE {
                 kind.calls /= 2;
                 kind.keys.retain(|_, count| {
@@ -46,7 +45,9 @@ impl Shapes {
                 });
             }
             kind.calls += 1;
-            let keys: HashSet<Key> = keys.into_iter().filter(|key| !matches!(key, Key::BlockHash(_))).collect();
+            // Codes come with their accounts, which may have others by then; ancestors change with every block.
+            let lasts = |key: &Key| !matches!(key, Key::BlockHash(_) | Key::Code(_));
+            let keys: HashSet<Key> = keys.into_iter().filter(lasts).collect();
             for key in keys {
                 if kind.keys.len() < KEYS || kind.keys.contains_key(&key) {
                     *kind.keys.entry(key).or_default() += 1;

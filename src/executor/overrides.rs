@@ -254,6 +254,10 @@ impl StateView for OverlaidView {
         }
     }
 
+    fn is_near(&self) -> bool {
+        self.base.is_near()
+    }
+
     fn code(&self, code_hash: &H256) -> Result<Bytes, StateError> {
         match self.overlay.codes.get(code_hash) {
             Some(code) => Ok(code.clone()),

@@ -2,7 +2,10 @@
 
 mod basics;
 mod bundles;
+#[cfg(feature = "alloy")]
+mod conversions;
 mod estimates;
+mod map;
 mod node;
 mod overrides;
 mod queue;

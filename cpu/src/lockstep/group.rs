@@ -17,7 +17,10 @@ use crate::machine::Available;
 use crate::program::Rows;
 use crate::stack::{Slots, slots};
 use crate::transition::{Open, Opened};
-use isolane_spec::{Environment, ExecutionError, MemoryState, Outcome, StateView, Transaction};
+use isolane_spec::{
+    AccountInfo, Bytes, Environment, ExecutionError, H160, H256, MemoryState, Outcome, StateError, StateView,
+    Transaction, U256,
+};
 use std::hint::black_box;
 use std::sync::Arc;
 
@@ -48,6 +51,40 @@ struct Calling {
     framed: Mask,
     /// Callees that were not executed yet, and the lanes that called them.
     callees: Vec<(u32, Mask)>,
+}
+
+/// The state of a group's lanes. It is counted by this thread alone, where the counter of the state itself would travel from core to
+/// core for every lane.
+struct Near(Arc<dyn StateView>);
+
+impl StateView for Near {
+    fn account(&self, address: &H160) -> Result<Option<AccountInfo>, StateError> {
+        self.0.account(address)
+    }
+
+    fn storage(&self, address: &H160, key: &U256) -> Result<U256, StateError> {
+        self.0.storage(address, key)
+    }
+
+    fn has_storage(&self, address: &H160) -> Result<bool, StateError> {
+        self.0.has_storage(address)
+    }
+
+    fn memory(&self) -> Option<&MemoryState> {
+        self.0.memory()
+    }
+
+    fn is_near(&self) -> bool {
+        self.0.is_near()
+    }
+
+    fn code(&self, code_hash: &H256) -> Result<Bytes, StateError> {
+        self.0.code(code_hash)
+    }
+
+    fn block_hash(&self, number: u64) -> Result<H256, StateError> {
+        self.0.block_hash(number)
+    }
 }
 
 /// Executes groups, one after another, with buffers that outlive them.
@@ -115,8 +152,8 @@ impl Group {
         self.helped = 0;
         if self.cold {
             for job in jobs {
-                if let Some(memory) = job.environment.state.memory() {
-                    let _ = black_box(memory.account(&job.transaction.sender));
+                if job.environment.state.is_near() {
+                    let _ = black_box(job.environment.state.account(&job.transaction.sender));
                 }
             }
         }
@@ -199,20 +236,28 @@ impl Group {
 
     /// Sets up an executor for each transaction.
     fn take_seats(&mut self, batch: u64, jobs: &[Job<'_>]) {
+        let mut near: Option<(u32, Arc<dyn StateView>)> = None;
         for (lane, job) in jobs.iter().enumerate() {
+            let state = match &near {
+                Some((number, state)) if *number == job.number => Arc::clone(state),
+                _ => {
+                    let state: Arc<dyn StateView> = Arc::new(Near(Arc::clone(&job.environment.state)));
+                    near.insert((job.number, state)).1.clone()
+                }
+            };
             let wanted = (batch, job.number);
             match (self.seats.get_mut(lane), self.set_up.get_mut(lane)) {
                 (Some(seat), Some(set_up)) => {
                     if *set_up == wanted {
-                        seat.lane.environment.state = Arc::clone(&job.environment.state);
                         seat.lane.rewind();
                     } else {
                         seat.lane.reset(job.environment.clone());
                         *set_up = wanted;
                     }
+                    seat.lane.environment.state = state;
                 }
                 _ => {
-                    self.seats.push(Executor::new(job.environment.clone()));
+                    self.seats.push(Executor::new(Environment { state, ..job.environment.clone() }));
                     self.set_up.push(wanted);
                 }
             }

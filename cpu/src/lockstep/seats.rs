@@ -10,7 +10,7 @@ use crate::interpreter::Exit;
 use crate::op::{self, Trap};
 use crate::program::Block;
 use crate::stack::{LIMIT, Stack};
-use isolane_spec::{StateView as _, U256, word};
+use isolane_spec::{U256, word};
 use std::hint::black_box;
 
 /// Blocks for which a thin path may hope to meet others.
@@ -212,8 +212,9 @@ impl Runner<'_> {
         }
         for lane in lanes(path.lanes) {
             let seat = &self.seats[lane];
-            if let Some(memory) = seat.lane.environment.state.memory() {
-                let _ = black_box(memory.storage(&seat.frames[self.depth].address, &self.columns.get(key, lane)));
+            let state = &seat.lane.environment.state;
+            if state.is_near() {
+                let _ = black_box(state.storage(&seat.frames[self.depth].address, &self.columns.get(key, lane)));
             }
         }
     }
