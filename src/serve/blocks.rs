@@ -311,7 +311,8 @@ impl Blocks {
     pub fn whole(&self, block: &Pinned) -> Result<RpcBlock, Failure> {
         let answer = self.rpc.call("eth_getBlockByHash", json!([format!("{:?}", block.hash), true]));
         let answer = answer.map_err(|error| unreachable(&error))?;
-        serde_json::from_value(answer).map_err(|error| Failure::server(format!("the node's block is malformed: {error}")))
+        serde_json::from_value(answer)
+            .map_err(|error| Failure::server(format!("the node's block is malformed: {error}")))
     }
 }
 

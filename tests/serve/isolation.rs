@@ -100,8 +100,7 @@ fn budgets_hold_and_concurrency_is_limited() {
     let (code, text) = failure(&served.ask_as(small, "eth_call", json!([{"to": address(LOOPS)}])));
     assert!(code == -32000 && text.contains("budget"), "{text}");
     let batch: Vec<Value> = (0..4).map(|id| json!({"id": id, "method": "eth_chainId"})).collect();
-    let (_, text) =
-        served.post("/", &[("x-api-key", "ssssssssssssssss")], Value::Array(batch).to_string().as_bytes());
+    let (_, text) = served.post("/", &[("x-api-key", "ssssssssssssssss")], Value::Array(batch).to_string().as_bytes());
     let answers: Value = serde_json::from_str(&text).expect("JSON");
     assert!(answers.as_array().expect("answers").iter().all(|answer| failure(answer).0 == -32005), "{answers}");
     // Three at once are fine; the fourth is not, as long as they last.
