@@ -58,7 +58,7 @@ fn a_flood_of_endless_loops_changes_nothing_for_others() {
         let call = json!([{"to": address(GETTER), "data": data(round)}]);
         assert_eq!(served.ask_as(CALM, "eth_call", call)["result"], word(round * round));
         let count = json!([{"to": address(COUNTER)}]);
-        assert_eq!(served.ask_as(CALM, "eth_estimateGas", count)["result"], "0xa874");
+        assert_eq!(served.ask_as(CALM, "eth_estimateGas", count)["result"], "0xa876");
     }
     stop.store(true, Ordering::Relaxed);
     flood.into_iter().for_each(|thread| thread.join().expect("right answers"));

@@ -124,6 +124,7 @@ fn health_and_metrics_tell_how_it_goes() {
     let node = node();
     let served = Served::open(&node);
     assert_eq!(served.result("eth_call", getter(3)), word(9));
+    assert_eq!(served.result("eth_blockNumber", json!([])), "0xa");
     let (status, health) = served.get("/health");
     let health: Value = serde_json::from_str(&health).expect("JSON");
     assert_eq!((status, &health["status"], &health["head"]), (200, &json!("ok"), &json!(10)));

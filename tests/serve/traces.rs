@@ -10,7 +10,7 @@ fn struct_logs_are_geths() {
     let node = node();
     let served = Served::open(&node);
     let trace = served.result("debug_traceCall", json!([{"to": address(COUNTER), "gas": "0x30000"}, "latest"]));
-    let gas_used = 21_000 + 2_100 + 20_000 + 32;
+    let gas_used = 21_000 + 2_100 + 20_000 + 26;
     assert_eq!((&trace["failed"], &trace["gas"]), (&json!(false), &json!(gas_used)));
     assert_eq!(trace["returnValue"], data(1));
     let logs = trace["structLogs"].as_array().expect("logs");
