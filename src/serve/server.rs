@@ -110,7 +110,7 @@ impl Server {
         let executor = Executor::builder().threads(1).memory_limit(config.memory).build();
         let executor = executor.map_err(|error| ServeError::Threads(error.to_string()))?;
         let rpc = Arc::new(Rpc::new(&config.rpc, config.settings));
-        let blocks = Blocks::open(rpc, executor, config.schedule, config.poll, Arc::clone(&metrics))?;
+        let blocks = Blocks::open(rpc, (executor, config.memory), config.schedule, config.poll, Arc::clone(&metrics))?;
         let blocks = Arc::new(blocks);
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(config.threads.clamp(1, 64))
