@@ -268,11 +268,13 @@ fn flood(isolane: &Path, node: &str, token: &str, text: &mut String) -> Result<f
                 Ok(latencies)
             };
             let clients: Vec<_> = (0..4).map(|client| scope.spawn(move || calm(client * 25_000))).collect();
-            let mut all = Vec::new();
-            for client in clients {
-                all.extend(client.join().map_err(|_| anyhow::anyhow!("a client panicked"))??);
-            }
+            // The flood ends before anything is made of what became of the others.
+            let ended: Vec<_> = clients.into_iter().map(std::thread::ScopedJoinHandle::join).collect();
             stop.store(true, Ordering::Relaxed);
+            let mut all = Vec::new();
+            for client in ended {
+                all.extend(client.map_err(|_| anyhow::anyhow!("a client panicked"))??);
+            }
             for thread in threads {
                 thread.join().map_err(|_| anyhow::anyhow!("a client panicked"))??;
             }

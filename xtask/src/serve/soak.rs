@@ -154,14 +154,18 @@ pub fn run(args: &Args) -> Result<bool> {
             })
             .collect();
         let mut memory = Vec::new();
-        let mut behind = Connection::open(&anvil, None)?;
-        while Instant::now() < end && !stop.load(Ordering::Relaxed) {
-            std::thread::sleep(Duration::from_secs(2));
-            // The chain goes on, so that states are fetched again and again.
-            behind.post("{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"evm_mine\",\"params\":[]}")?;
-            counts.blocks.fetch_add(1, Ordering::Relaxed);
-            memory.extend(served.memory());
-        }
+        let mut look = || -> Result<()> {
+            let mut behind = Connection::open(&anvil, None)?;
+            while Instant::now() < end && !stop.load(Ordering::Relaxed) {
+                std::thread::sleep(Duration::from_secs(2));
+                // The chain goes on, so that states are fetched again and again.
+                behind.post("{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"evm_mine\",\"params\":[]}")?;
+                counts.blocks.fetch_add(1, Ordering::Relaxed);
+                memory.extend(served.memory());
+            }
+            Ok(())
+        };
+        let looked = look();
         stop.store(true, Ordering::Relaxed);
         for client in clients {
             match client.join() {
@@ -169,6 +173,7 @@ pub fn run(args: &Args) -> Result<bool> {
                 Err(_) => bail!("a client panicked"),
             }
         }
+        looked?;
         Ok(memory)
     })?;
     ensure!(served.is_running(), "the server is gone");
