@@ -203,7 +203,11 @@ impl Shared {
             drop(state);
             return self.run_apart(job);
         }
-        if again { queue.jobs.push_front(job) } else { queue.jobs.push_back(job) }
+        if again {
+            queue.jobs.push_front(job)
+        } else {
+            queue.jobs.push_back(job)
+        }
         state.waiting += 1;
         state.since.get_or_insert_with(Instant::now);
         let look = state.waiting == 1 || state.waiting == state.target;
@@ -276,9 +280,8 @@ impl Shared {
         let mut results = results.into_iter();
         let mut ends = Vec::with_capacity(jobs.len());
         for (job, most) in jobs.iter().zip(limits) {
-            let most = most.filter(|_| {
-                self.tenants.list().get(job.tenant).is_some_and(|tenant| tenant.budget.steps > ALLOWANCE)
-            });
+            let most = most
+                .filter(|_| self.tenants.list().get(job.tenant).is_some_and(|tenant| tenant.budget.steps > ALLOWANCE));
             ends.push(match results.next() {
                 Some(Ok(outcome)) if is_cut(&outcome.status, most) => End::TooLong(outcome.steps),
                 Some(Ok(outcome)) => End::Outcome(outcome),
@@ -290,7 +293,10 @@ impl Shared {
                 None => End::Failed(Failure::internal("the backend lost its batch")),
             });
         }
-        self.metrics.ran_on(self.backend.name(), ends.iter().filter(|end| matches!(end, End::Outcome(_))).count() as u64);
+        let done = |end: &&End| matches!(end, End::Outcome(_));
+        self.metrics.ran_on(self.backend.name(), ends.iter().filter(done).count() as u64);
+        let at_hand = jobs.iter().zip(&ends).filter(|(job, end)| job.rounds == 0 && done(end)).count();
+        self.metrics.state_hits(at_hand as u64);
         let cost = |end: &End| match end {
             End::Outcome(outcome) => outcome.steps,
             End::TooLong(steps) => *steps,
@@ -363,11 +369,11 @@ impl Shared {
         let task = move |_: u64| {
             let jobs = work.take().unwrap_or_default();
             let Some(snapshot) = jobs.first().map(|(job, _)| Arc::clone(&job.snapshot)) else { return Turn::Done(1) };
-            shared.metrics.state_round();
             let mut keys: HashSet<Key> = jobs.iter().map(|(_, key)| *key).collect();
             // What any call needs sooner or later comes with the first request.
             let fresh = jobs.iter().filter(|(job, _)| job.rounds == 0);
             keys.extend(fresh.flat_map(|(job, _)| [Some(job.call.from), job.call.to]).flatten().map(Key::Account));
+            shared.metrics.state_round(keys.len());
             let failed = snapshot.fetch(keys);
             let failed: HashMap<Key, Failure> =
                 failed.iter().map(|(key, error)| (*key, calls::unanswered(error))).collect();
@@ -419,7 +425,9 @@ impl Shared {
                     }
                     calls::call_answer(&outcome.status, &outcome.output, &job.sent(&shared.tenants))
                 }
-                Err(Stop::TooLong) => Err(Failure::server("the call takes more instructions than this server executes")),
+                Err(Stop::TooLong) => {
+                    Err(Failure::server("the call takes more instructions than this server executes"))
+                }
                 Err(Stop::Failed(failure)) => Err(failure),
             };
             job.slot.answer(answer);

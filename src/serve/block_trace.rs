@@ -86,7 +86,8 @@ pub fn trace_block(
     if traces.watches.iter().any(|watch| watch.is_cut(allowance)) {
         return Err(Stop::TooLong);
     }
-    let result = result.map_err(|error| state.failure().unwrap_or_else(|| Failure::server(format!("the block: {error}"))))?;
+    let result =
+        result.map_err(|error| state.failure().unwrap_or_else(|| Failure::server(format!("the block: {error}"))))?;
     *used = result.steps;
     if result.gas_used != block.header.gas_used {
         let (number, expected, got) = (block.header.number, block.header.gas_used, result.gas_used);
@@ -94,7 +95,8 @@ pub fn trace_block(
     }
     let (mut out, mut left) = (Vec::with_capacity(transactions.len()), LONGEST);
     for (watch, signed) in traces.watches.into_iter().zip(&transactions) {
-        let code = |hash: &_| machine.code(*hash).map_err(|error| Failure::server(format!("state not available: {error}")));
+        let code =
+            |hash: &_| machine.code(*hash).map_err(|error| Failure::server(format!("state not available: {error}")));
         let trace = watch.finish(args, signed.transaction.gas_limit, code)?;
         if trace.len() > left {
             return Err(Stop::Failed(Failure::limit(format!("the traces are longer than {LONGEST} bytes"))));

@@ -52,6 +52,8 @@ pub enum Schedule {
 pub struct Blocks {
     rpc: Arc<Rpc>,
     executor: Executor,
+    /// Bytes of state that may be kept.
+    memory: usize,
     chain_id: u64,
     schedule: Schedule,
     metrics: Arc<Metrics>,
@@ -82,13 +84,13 @@ pub struct Watcher {
 }
 
 impl Blocks {
-    /// The blocks of a node whose newest one is looked for that often.
+    /// The blocks of a node whose newest one is looked for that often. The executor's caches may take so many bytes.
     ///
     /// # Errors
     /// When the node does not answer, or it is not known which rules hold.
     pub fn open(
         rpc: Arc<Rpc>,
-        executor: Executor,
+        (executor, memory): (Executor, usize),
         schedule: Option<Schedule>,
         poll: Duration,
         metrics: Arc<Metrics>,
@@ -105,6 +107,7 @@ impl Blocks {
         let blocks = Self {
             rpc,
             executor,
+            memory,
             chain_id,
             schedule,
             metrics,
@@ -135,6 +138,7 @@ impl Blocks {
                 if let Err(error) = blocks.look() {
                     tracing::warn!(%error, "the newest block is not known");
                 }
+                blocks.trim();
             }
         };
         let thread = std::thread::Builder::new().name("blocks".to_owned()).spawn(work)?;
@@ -177,6 +181,40 @@ impl Blocks {
         self.generation.fetch_add(1, Ordering::Relaxed);
         let mut state = self.lock();
         *state = State { suspect: true, ..State::default() };
+    }
+
+    /// Lets go of states while all of them take too much memory: of the older blocks first, then of the newest one's, which is
+    /// then read again.
+    fn trim(&self) {
+        let is_full = || self.executor.cached_bytes() > self.memory;
+        if !is_full() {
+            return;
+        }
+        let head = {
+            let mut state = self.lock();
+            let head = state.head.as_ref().map(|(head, _)| Arc::clone(head));
+            state.by_name.clear();
+            state.by_hash.retain(|hash, _| head.as_ref().is_some_and(|head| head.hash == *hash));
+            state.order.retain(|hash| head.as_ref().is_some_and(|head| head.hash == *hash));
+            head
+        };
+        if let Some(head) = head {
+            // The executor lets go of caches without users whenever it makes a snapshot.
+            let generation = self.generation.load(Ordering::Relaxed);
+            let _ = self.snapshot(head.hash, &head.header, generation);
+        }
+        if is_full() {
+            self.forget();
+            if let Err(error) = self.look() {
+                tracing::warn!(%error, "the newest block is not known");
+            }
+        }
+    }
+
+    fn snapshot(&self, hash: H256, header: &Header, generation: u64) -> Snapshot {
+        let rules = self.rules(header);
+        let source = Arc::new(RpcSource::at(Arc::clone(&self.rpc), hash).with_generation(generation));
+        self.executor.snapshot(&source, block_context(header, &rules), rules)
     }
 
     /// The block, if it is at hand: this never waits for the node.
@@ -276,9 +314,7 @@ impl Blocks {
         if let Some(known) = self.lock().by_hash.get(&hash) {
             return Ok(Arc::clone(known));
         }
-        let rules = self.rules(&header);
-        let source = Arc::new(RpcSource::at(Arc::clone(&self.rpc), hash).with_generation(generation));
-        let snapshot = Arc::new(self.executor.snapshot(&source, block_context(&header, &rules), rules));
+        let snapshot = Arc::new(self.snapshot(hash, &header, generation));
         let pinned = Arc::new(Pinned { hash, header, snapshot });
         let mut state = self.lock();
         if generation != self.generation.load(Ordering::Relaxed) {
@@ -311,7 +347,8 @@ impl Blocks {
     pub fn whole(&self, block: &Pinned) -> Result<RpcBlock, Failure> {
         let answer = self.rpc.call("eth_getBlockByHash", json!([format!("{:?}", block.hash), true]));
         let answer = answer.map_err(|error| unreachable(&error))?;
-        serde_json::from_value(answer).map_err(|error| Failure::server(format!("the node's block is malformed: {error}")))
+        serde_json::from_value(answer)
+            .map_err(|error| Failure::server(format!("the node's block is malformed: {error}")))
     }
 }
 

@@ -2,9 +2,7 @@
 
 use super::jsonrpc::{Answer, Failure, REVERTED, hex_text};
 use super::params::{BlockOverrideArgs, CallArgs, StateOverrideArgs};
-use crate::executor::{
-    AccountOverride, BlockOverrides, Call, ExecutorError, RevertReason, Snapshot, StateOverrides,
-};
+use crate::executor::{AccountOverride, BlockOverrides, Call, ExecutorError, RevertReason, Snapshot, StateOverrides};
 use crate::load::json_rpc::{RpcAccessListItem, RpcAuthorization};
 use crate::load::typed::Hex;
 use isolane_spec::{
@@ -124,7 +122,12 @@ pub fn block_overrides(block: &BlockOverrideArgs) -> BlockOverrides {
         prev_randao: word(block.prev_randao).map(|word| word::to_hash(&word)),
         base_fee: word(block.base_fee_per_gas),
         blob_base_fee: word(block.blob_base_fee),
-        block_hashes: block.block_hash.iter().flat_map(|list| &list.0).map(|(number, hash)| (*number, hash.0)).collect(),
+        block_hashes: block
+            .block_hash
+            .iter()
+            .flat_map(|list| &list.0)
+            .map(|(number, hash)| (*number, hash.0))
+            .collect(),
     }
 }
 
@@ -214,10 +217,9 @@ pub fn halt_text(halt: Halt) -> String {
 pub fn rejection(reason: &InvalidTransaction, sent: &Sent) -> String {
     use InvalidTransaction as Invalid;
     match reason {
-        Invalid::InsufficientFunds { required, got } => format!(
-            "insufficient funds for gas * price + value: address {:?} have {got} want {required}",
-            sent.from
-        ),
+        Invalid::InsufficientFunds { required, got } => {
+            format!("insufficient funds for gas * price + value: address {:?} have {got} want {required}", sent.from)
+        }
         Invalid::IntrinsicGasTooLow { required, got } => {
             format!("intrinsic gas too low: have {got}, want {required}")
         }
@@ -257,7 +259,8 @@ mod tests {
         let mut text = [0; 32];
         text[..2].copy_from_slice(b"hi");
         let error = [&[0x08, 0xc3, 0x79, 0xa0][..], &word(32), &word(2), &text].concat();
-        let failed = |status, output: &[u8]| failure(&status, &Bytes::copy_from_slice(output), &SENT).expect("a failure");
+        let failed =
+            |status, output: &[u8]| failure(&status, &Bytes::copy_from_slice(output), &SENT).expect("a failure");
         assert_eq!(failure(&Status::Success, &Bytes::new(), &SENT), None);
         assert_eq!(failed(Status::Revert, &panic).message, "execution reverted: arithmetic underflow or overflow");
         let failure = failed(Status::Revert, &error);

@@ -84,13 +84,15 @@ pub async fn answer(service: Arc<Service>, peer: SocketAddr, request: Request<In
         }
         (&Method::POST, _) => {}
         _ => {
-            let failure = Failure::invalid_request(format!("expected POST with a JSON-RPC body, got {}", request.method()));
+            let failure =
+                Failure::invalid_request(format!("expected POST with a JSON-RPC body, got {}", request.method()));
             return refuse("method", StatusCode::METHOD_NOT_ALLOWED, failure);
         }
     }
     if !service.tenants.need_keys() && !is_own_host(request.headers()) {
         // A page in a browser may have its own name lead here.
-        let failure = Failure::invalid_request("expected the Host to be an IP address or localhost, as no key is needed");
+        let failure =
+            Failure::invalid_request("expected the Host to be an IP address or localhost, as no key is needed");
         return refuse("host", StatusCode::FORBIDDEN, failure);
     }
     if !is_json(request.headers()) {
@@ -98,7 +100,9 @@ pub async fn answer(service: Arc<Service>, peer: SocketAddr, request: Request<In
         return refuse("content_type", StatusCode::UNSUPPORTED_MEDIA_TYPE, failure);
     }
     let Some(tenant) = service.tenants.of_key(key_of(request.headers(), path)) else {
-        let failure = Failure::server("no such API key: send one as `Authorization: Bearer KEY`, as `X-API-Key: KEY` or as the path /KEY");
+        let failure = Failure::server(
+            "no such API key: send one as `Authorization: Bearer KEY`, as `X-API-Key: KEY` or as the path /KEY",
+        );
         let mut response = refuse("key", StatusCode::UNAUTHORIZED, failure);
         response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         return response;
@@ -223,7 +227,9 @@ fn is_own_host(headers: &HeaderMap) -> bool {
 fn is_json(headers: &HeaderMap) -> bool {
     let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     let kind = kind.split(';').next().unwrap_or_default().trim();
-    ["application/json", "application/json-rpc", "application/jsonrequest"].iter().any(|known| kind.eq_ignore_ascii_case(known))
+    ["application/json", "application/json-rpc", "application/jsonrequest"]
+        .iter()
+        .any(|known| kind.eq_ignore_ascii_case(known))
 }
 
 fn key_of<'a>(headers: &'a HeaderMap, path: &'a str) -> Option<&'a str> {

@@ -90,8 +90,12 @@ pub fn prepare(method: Method, params: &str) -> Result<Work, Failure> {
     Ok(match method {
         Method::Call => return Err(Failure::internal("a plain call belongs into a batch")),
         Method::CallMany => {
-            let Positional(bundles, context, state, _): Positional<Vec<BundleArgs>, ContextArgs, StateOverrideArgs, u64> =
-                params::read(params)?;
+            let Positional(bundles, context, state, _): Positional<
+                Vec<BundleArgs>,
+                ContextArgs,
+                StateOverrideArgs,
+                u64,
+            > = params::read(params)?;
             Work::CallMany(bundles, context.unwrap_or_default(), state)
         }
         Method::EstimateGas => {
@@ -267,4 +271,3 @@ fn trace_many(
     }
     Ok(format!("[{}]", out.join(",")))
 }
-

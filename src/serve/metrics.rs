@@ -102,8 +102,8 @@ impl Default for Metrics {
         r.register("lanes", "Executions by the backend that they ran on", this.lanes.clone());
         r.register("demoted", "Calls that took too many steps for a batch and ran apart", this.demoted.clone());
         r.register("state_rounds", "Rounds in which missing state was fetched", this.rounds.clone());
-        r.register("state_cache_hits", "Keys of states that were at hand", this.cache_hits.clone());
-        r.register("state_cache_misses", "Keys of states that were fetched", this.cache_misses.clone());
+        r.register("state_cache_hits", "Calls whose state was all at hand", this.cache_hits.clone());
+        r.register("state_cache_misses", "Keys of states that calls lacked", this.cache_misses.clone());
         r.register("upstream_requests", "Requests passed to the node, by what came", this.upstream.clone());
         r.register("refused", "Requests refused before they were looked at", this.refused.clone());
         r.register("connections", "Open connections", this.connections.clone());
@@ -153,15 +153,15 @@ impl Metrics {
         self.demoted.inc();
     }
 
-    /// Missing state was fetched.
-    pub fn state_round(&self) {
+    /// So many keys that calls lacked are asked for.
+    pub fn state_round(&self, keys: usize) {
         self.rounds.inc();
+        self.cache_misses.inc_by(keys as u64);
     }
 
-    /// Keys of states that were at hand, and that were not.
-    pub fn state_keys(&self, hits: u64, misses: u64) {
-        self.cache_hits.inc_by(hits);
-        self.cache_misses.inc_by(misses);
+    /// So many calls found all of their state at hand.
+    pub fn state_hits(&self, calls: u64) {
+        self.cache_hits.inc_by(calls);
     }
 
     /// A request was passed to the node.

@@ -403,7 +403,9 @@ mod tests {
     #[test]
     fn parameters_are_positional_and_their_mistakes_named() {
         let to = "0x00000000000000000000000000000000000000cc";
-        let text = format!("[{{\"to\":\"{to}\",\"gas\":\"0x5208\",\"data\":\"0x01\"}},null,{{\"{to}\":{{\"code\":\"0xfe\"}}}}]");
+        let text = format!(
+            "[{{\"to\":\"{to}\",\"gas\":\"0x5208\",\"data\":\"0x01\"}},null,{{\"{to}\":{{\"code\":\"0xfe\"}}}}]"
+        );
         let CallParams { 0: call, 1: block, 2: state, 3: overrides } = read(&text).expect("parameters");
         assert_eq!((call.gas, block, overrides.is_some()), (Some(Hex(21_000)), None, false));
         assert_eq!(state.expect("overrides").0.len(), 1);

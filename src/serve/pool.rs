@@ -237,28 +237,37 @@ mod tests {
         // The first tenant holds its one thread until the second has been served.
         let (go, wait) = mpsc::channel::<()>();
         let served = Arc::new(AtomicUsize::new(0));
-        pool.push(0, Box::new(move |_| {
-            let _ = wait.recv();
-            Turn::Done(1 << 30)
-        }));
+        pool.push(
+            0,
+            Box::new(move |_| {
+                let _ = wait.recv();
+                Turn::Done(1 << 30)
+            }),
+        );
         for _ in 0..100 {
             pool.push(0, Box::new(|_| Turn::Done(1 << 30)));
         }
         let (done, finished) = mpsc::channel();
         let count = Arc::clone(&served);
-        pool.push(1, Box::new(move |_| {
-            count.fetch_add(1, Ordering::SeqCst);
-            let _ = done.send(());
-            Turn::Done(1)
-        }));
+        pool.push(
+            1,
+            Box::new(move |_| {
+                count.fetch_add(1, Ordering::SeqCst);
+                let _ = done.send(());
+                Turn::Done(1)
+            }),
+        );
         finished.recv().expect("served while the flood waits");
         assert_eq!(served.load(Ordering::SeqCst), 1);
         drop(go);
         let (done, finished) = mpsc::channel();
-        pool.push(0, Box::new(move |_| {
-            let _ = done.send(());
-            Turn::Done(1)
-        }));
+        pool.push(
+            0,
+            Box::new(move |_| {
+                let _ = done.send(());
+                Turn::Done(1)
+            }),
+        );
         finished.recv().expect("the debts are paid, as nobody else waits");
     }
 }

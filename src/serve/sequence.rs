@@ -6,8 +6,8 @@ use super::tenants::Tenant;
 use crate::executor::{Call, Key, Snapshot};
 use isolane_cpu::{Available, Machine, Observer, with_machine};
 use isolane_spec::{
-    AccountInfo, BudgetKind, Bytes, Environment, ExecutionError, H160, H256, Halt, Order, Outcome, StateError, StateView,
-    Status, Transaction, U256, Validation,
+    AccountInfo, BudgetKind, Bytes, Environment, ExecutionError, H160, H256, Halt, Order, Outcome, StateError,
+    StateView, Status, Transaction, U256, Validation,
 };
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 

@@ -110,7 +110,7 @@ impl Server {
         let executor = Executor::builder().threads(1).memory_limit(config.memory).build();
         let executor = executor.map_err(|error| ServeError::Threads(error.to_string()))?;
         let rpc = Arc::new(Rpc::new(&config.rpc, config.settings));
-        let blocks = Blocks::open(rpc, executor, config.schedule, config.poll, Arc::clone(&metrics))?;
+        let blocks = Blocks::open(rpc, (executor, config.memory), config.schedule, config.poll, Arc::clone(&metrics))?;
         let blocks = Arc::new(blocks);
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(config.threads.clamp(1, 64))
@@ -149,13 +149,8 @@ impl Server {
             .thread_name(|index| format!("lanes-{index}"))
             .build()
             .map_err(|error| ServeError::Threads(error.to_string()))?;
-        let settings = batches::Settings {
-            backend: config.backend,
-            threads: workers,
-            fetchers,
-            long,
-            window: config.window,
-        };
+        let settings =
+            batches::Settings { backend: config.backend, threads: workers, fetchers, long, window: config.window };
         let batches = Batches::start(settings, Arc::clone(&tenants), Arc::clone(&metrics)).map_err(threads)?;
         let watcher = blocks.watch().map_err(threads)?;
         let service = Service {
@@ -187,7 +182,9 @@ impl Server {
         let rules = match blocks.schedule() {
             Schedule::Chain(chain) => format!("forks of {}", chain.name),
             Schedule::Constant(fork) => format!("fork {fork}"),
-            Schedule::Headers => "forks by the fields of headers, which do not tell all apart (--fork says it)".to_owned(),
+            Schedule::Headers => {
+                "forks by the fields of headers, which do not tell all apart (--fork says it)".to_owned()
+            }
         };
         let tenants = match self.service.tenants.need_keys() {
             true => format!("{} tenants", self.service.tenants.list().len()),

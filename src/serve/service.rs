@@ -132,12 +132,10 @@ impl Service {
         let Pending { tenant, call, state, overrides } = pending;
         let snapshot = match (&state, &overrides) {
             (None, None) => Arc::clone(&pinned.snapshot),
-            _ => {
-                match calls::overridden(Snapshot::clone(&pinned.snapshot), state, overrides.as_ref()) {
-                    Ok(snapshot) => Arc::new(snapshot),
-                    Err(failure) => return slot.answer(Err(failure)),
-                }
-            }
+            _ => match calls::overridden(Snapshot::clone(&pinned.snapshot), state, overrides.as_ref()) {
+                Ok(snapshot) => Arc::new(snapshot),
+                Err(failure) => return slot.answer(Err(failure)),
+            },
         };
         self.batches.push(Job { tenant, snapshot, call, slot, rounds: 0 });
     }

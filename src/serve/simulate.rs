@@ -6,7 +6,9 @@ use super::jsonrpc::{Failure, INVALID_PARAMS, REVERTED};
 use super::params::{CallArgs, SimulateArgs, SimulatedBlockArgs};
 use super::sequence::{Sequence, Stop};
 use super::transfers::Transfers;
-use crate::block::{PostTransaction, Receipt, block_context, expected_base_fee, expected_excess_blob_gas, receipts_root};
+use crate::block::{
+    PostTransaction, Receipt, block_context, expected_base_fee, expected_excess_blob_gas, receipts_root,
+};
 use crate::convert::{from_b256, to_address, to_b256};
 use crate::executor::{BlockOverrides, Call};
 use crate::load::transaction::{Signature, SignedTransaction};
@@ -88,7 +90,10 @@ fn in_order(base: &Pinned, named: &[SimulatedBlockArgs]) -> Result<Vec<Simulated
         }
         let wanted = overrides.number.map_or(number.saturating_add(1), |number| number.0);
         if wanted <= number {
-            return Err(Failure::new(code::BLOCK_NUMBER, format!("block numbers must be in order: {wanted} <= {number}")));
+            return Err(Failure::new(
+                code::BLOCK_NUMBER,
+                format!("block numbers must be in order: {wanted} <= {number}"),
+            ));
         }
         if wanted - base.header.number > MOST_BLOCKS {
             return Err(Failure::new(code::TOO_MANY, format!("too many blocks: at most {MOST_BLOCKS}")));
@@ -133,7 +138,8 @@ impl Simulation<'_> {
     ) -> Result<Header, Failure> {
         let overrides = block_overrides(self.block.block_overrides.as_ref().unwrap_or(&Default::default()));
         let fork = sequence.snapshot().rules().fork;
-        let narrow = |fee: U256| u64::try_from(fee).map_err(|_| Failure::params("baseFeePerGas: expected less than 2^64"));
+        let narrow =
+            |fee: U256| u64::try_from(fee).map_err(|_| Failure::params("baseFeePerGas: expected less than 2^64"));
         let base_fee = match overrides.base_fee {
             Some(fee) => Some(narrow(fee)?),
             None if fork < Fork::London => None,
@@ -185,12 +191,7 @@ impl Simulation<'_> {
         Ok(())
     }
 
-    fn execute(
-        &self,
-        sequence: &mut Sequence<'_>,
-        header: &mut Header,
-        gas_left: &mut u64,
-    ) -> Result<Vec<Done>, Stop> {
+    fn execute(&self, sequence: &mut Sequence<'_>, header: &mut Header, gas_left: &mut u64) -> Result<Vec<Done>, Stop> {
         let mut list = Vec::with_capacity(self.block.calls.len());
         for args in &self.block.calls {
             let call = self.call(sequence, args, header, *gas_left)?;
@@ -214,19 +215,14 @@ impl Simulation<'_> {
         Ok(list)
     }
 
-    fn call(
-        &self,
-        sequence: &Sequence<'_>,
-        args: &CallArgs,
-        header: &Header,
-        gas_left: u64,
-    ) -> Result<Call, Failure> {
+    fn call(&self, sequence: &Sequence<'_>, args: &CallArgs, header: &Header, gas_left: u64) -> Result<Call, Failure> {
         let mut call = calls::call(args.clone(), self.chain_id)?;
         let room = header.gas_limit.saturating_sub(header.gas_used);
         if let Some(gas) = call.gas
             && gas > room
         {
-            let text = format!("block gas limit reached: {} >= {}", header.gas_used.saturating_add(gas), header.gas_limit);
+            let text =
+                format!("block gas limit reached: {} >= {}", header.gas_used.saturating_add(gas), header.gas_limit);
             return Err(Failure::new(code::BLOCK_GAS_LIMIT, text));
         }
         call.gas = Some(call.gas.unwrap_or(room).min(gas_left));

@@ -53,7 +53,9 @@ impl Pattern {
         };
         let plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
         if !plain || name.is_empty() && !open {
-            return Err(value.wrong("the name of a method, or the beginning of some with a * behind it, such as \"eth_*\""));
+            return Err(
+                value.wrong("the name of a method, or the beginning of some with a * behind it, such as \"eth_*\"")
+            );
         }
         Ok(Self { text: name.to_owned(), open })
     }

@@ -84,7 +84,9 @@ fn clients_that_leave_take_nothing_with_them() {
     let served = Served::open(&node);
     let body = json!({"id": 1, "method": "test_sleep", "params": [300]}).to_string();
     let head = |length: usize| {
-        format!("POST / HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n")
+        format!(
+            "POST / HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n"
+        )
     };
     for round in 0..40usize {
         let mut stream = TcpStream::connect(served.address).expect("a connection");

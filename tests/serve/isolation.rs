@@ -58,7 +58,7 @@ fn a_flood_of_endless_loops_changes_nothing_for_others() {
         let call = json!([{"to": address(GETTER), "data": data(round)}]);
         assert_eq!(served.ask_as(CALM, "eth_call", call)["result"], word(round * round));
         let count = json!([{"to": address(COUNTER)}]);
-        assert_eq!(served.ask_as(CALM, "eth_estimateGas", count)["result"], "0xa874");
+        assert_eq!(served.ask_as(CALM, "eth_estimateGas", count)["result"], "0xa876");
     }
     stop.store(true, Ordering::Relaxed);
     flood.into_iter().for_each(|thread| thread.join().expect("right answers"));
@@ -100,8 +100,7 @@ fn budgets_hold_and_concurrency_is_limited() {
     let (code, text) = failure(&served.ask_as(small, "eth_call", json!([{"to": address(LOOPS)}])));
     assert!(code == -32000 && text.contains("budget"), "{text}");
     let batch: Vec<Value> = (0..4).map(|id| json!({"id": id, "method": "eth_chainId"})).collect();
-    let (_, text) =
-        served.post("/", &[("x-api-key", "ssssssssssssssss")], Value::Array(batch).to_string().as_bytes());
+    let (_, text) = served.post("/", &[("x-api-key", "ssssssssssssssss")], Value::Array(batch).to_string().as_bytes());
     let answers: Value = serde_json::from_str(&text).expect("JSON");
     assert!(answers.as_array().expect("answers").iter().all(|answer| failure(answer).0 == -32005), "{answers}");
     // Three at once are fine; the fourth is not, as long as they last.

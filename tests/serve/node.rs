@@ -245,7 +245,7 @@ impl Node {
 fn block(number: u64) -> Value {
     let zero = format!("0x{:064x}", 0);
     json!({
-        "hash": hash(number), "parentHash": hash(number.wrapping_sub(1)), "number": format!("{number:#x}"),
+        "hash": hash(number), "parentHash": hash(number.saturating_sub(1)), "number": format!("{number:#x}"),
         "sha3Uncles": zero, "miner": address(0xc0), "stateRoot": zero, "transactionsRoot": zero, "receiptsRoot": zero,
         "logsBloom": format!("0x{}", "0".repeat(512)), "difficulty": "0x0", "gasLimit": "0x1c9c380", "gasUsed": "0x0",
         "timestamp": format!("{:#x}", 1_700_000_000 + 12 * number), "extraData": "0x", "mixHash": zero,

@@ -106,7 +106,8 @@ fn http_is_limited_and_its_errors_are_clear() {
     assert_eq!(served.post("/", &charset, good.as_bytes()).0, 200);
     // Without a length, in pieces that end beyond the limit.
     let mut stream = TcpStream::connect(served.address).expect("a connection");
-    let head = "POST / HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n";
+    let head =
+        "POST / HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n";
     stream.write_all(head.as_bytes()).expect("sent");
     let piece = format!("1000\r\n{}\r\n", " ".repeat(4096));
     for _ in 0..20 {
@@ -123,6 +124,7 @@ fn health_and_metrics_tell_how_it_goes() {
     let node = node();
     let served = Served::open(&node);
     assert_eq!(served.result("eth_call", getter(3)), word(9));
+    assert_eq!(served.result("eth_blockNumber", json!([])), "0xa");
     let (status, health) = served.get("/health");
     let health: Value = serde_json::from_str(&health).expect("JSON");
     assert_eq!((status, &health["status"], &health["head"]), (200, &json!("ok"), &json!(10)));
@@ -143,7 +145,8 @@ fn health_and_metrics_tell_how_it_goes() {
 #[test]
 fn keys_decide_who_may_ask() {
     let node = node();
-    let tenants = "[tenant.a]\nkeys = [\"aaaaaaaaaaaaaaaa\"]\n[tenant.b]\nkeys = [\"bbbbbbbbbbbbbbbb\"]\nmethods = [\"eth_*\"]\n";
+    let tenants =
+        "[tenant.a]\nkeys = [\"aaaaaaaaaaaaaaaa\"]\n[tenant.b]\nkeys = [\"bbbbbbbbbbbbbbbb\"]\nmethods = [\"eth_*\"]\n";
     let served = Served::for_tenants(&node, tenants);
     let good = "{\"id\":1,\"method\":\"eth_chainId\"}".as_bytes();
     let status = |path: &str, headers: &[(&str, &str)]| served.post(path, headers, good).0;

@@ -43,7 +43,8 @@ fn transfers_are_told_as_logs() {
         {"from": address(RICH), "to": address(SENDER), "value": "0x2"},
         {"from": address(RICH), "to": address(REVERTS), "value": "0x2"},
     ]);
-    let simulation = json!({"blockStateCalls": [{"calls": calls}], "traceTransfers": true, "returnFullTransactions": true});
+    let simulation =
+        json!({"blockStateCalls": [{"calls": calls}], "traceTransfers": true, "returnFullTransactions": true});
     let block = &served.result("eth_simulateV1", json!([simulation]))[0];
     let logs = block["calls"][0]["logs"].as_array().expect("logs");
     let moved = |from: u64, to: u64| json!([TRANSFER, data(from), data(to)]);
@@ -57,7 +58,10 @@ fn transfers_are_told_as_logs() {
         assert_eq!(log["transactionHash"], block["transactions"][0]["hash"]);
     }
     assert_eq!(block["calls"][1]["logs"], json!([]), "what was undone did not move");
-    assert_eq!((&block["transactions"][1]["nonce"], &block["transactions"][1]["from"]), (&json!("0x1"), &json!(address(RICH))));
+    assert_eq!(
+        (&block["transactions"][1]["nonce"], &block["transactions"][1]["from"]),
+        (&json!("0x1"), &json!(address(RICH)))
+    );
     let plain = json!({"blockStateCalls": [{"calls": [{"from": address(RICH), "to": address(SENDER)}]}]});
     let block = &served.result("eth_simulateV1", json!([plain]))[0];
     assert_eq!(block["calls"][0]["logs"].as_array().map(Vec::len), Some(1));

@@ -10,14 +10,13 @@ fn struct_logs_are_geths() {
     let node = node();
     let served = Served::open(&node);
     let trace = served.result("debug_traceCall", json!([{"to": address(COUNTER), "gas": "0x30000"}, "latest"]));
-    let gas_used = 21_000 + 2_100 + 20_000 + 32;
+    let gas_used = 21_000 + 2_100 + 20_000 + 26;
     assert_eq!((&trace["failed"], &trace["gas"]), (&json!(false), &json!(gas_used)));
     assert_eq!(trace["returnValue"], data(1));
     let logs = trace["structLogs"].as_array().expect("logs");
     let names: Vec<&str> = logs.iter().map(|log| log["op"].as_str().expect("a name")).collect();
-    let expected = [
-        "PUSH0", "SLOAD", "PUSH1", "ADD", "DUP1", "PUSH0", "SSTORE", "PUSH0", "MSTORE", "PUSH1", "PUSH0", "RETURN",
-    ];
+    let expected =
+        ["PUSH0", "SLOAD", "PUSH1", "ADD", "DUP1", "PUSH0", "SSTORE", "PUSH0", "MSTORE", "PUSH1", "PUSH0", "RETURN"];
     assert_eq!(names, expected);
     let gas = 0x30000 - 21_000;
     let slot = |value: u64| json!({data(0): data(value)});
@@ -32,7 +31,10 @@ fn struct_logs_are_geths() {
     let logs = trace["structLogs"].as_array().expect("logs");
     assert_eq!(logs.len(), 11);
     assert_eq!(logs[10]["memory"], json!([data(1)]));
-    assert_eq!((&logs[10]["stack"], &logs[6]["storage"], &logs[0]["returnData"]), (&Value::Null, &Value::Null, &json!("0x")));
+    assert_eq!(
+        (&logs[10]["stack"], &logs[6]["storage"], &logs[0]["returnData"]),
+        (&Value::Null, &Value::Null, &json!("0x"))
+    );
 }
 
 #[test]
@@ -46,8 +48,14 @@ fn calls_are_traced_in_calls() {
     assert_eq!((&trace["from"], &trace["to"]), (&json!(address(RICH)), &json!(address(SENDER))));
     assert_eq!((&trace["input"], &trace["output"]), (&json!("0x01"), &json!(data(1))));
     let inner = &trace["calls"][0];
-    assert_eq!((&inner["to"], &inner["value"], &inner["gasUsed"]), (&json!(address(POOR)), &json!("0x1"), &json!("0x0")));
-    assert_eq!(trace["logs"], json!([{"address": address(SENDER), "topics": [], "data": "0x", "position": "0x1", "index": "0x0"}]));
+    assert_eq!(
+        (&inner["to"], &inner["value"], &inner["gasUsed"]),
+        (&json!(address(POOR)), &json!("0x1"), &json!("0x0"))
+    );
+    assert_eq!(
+        trace["logs"],
+        json!([{"address": address(SENDER), "topics": [], "data": "0x", "position": "0x1", "index": "0x0"}])
+    );
     let top = json!({"tracer": "callTracer", "tracerConfig": {"onlyTopCall": true}});
     let trace = served.result("debug_traceCall", json!([call, "latest", top]));
     assert!(trace.get("calls").is_none() && trace.get("logs").is_none(), "{trace}");
@@ -69,7 +77,10 @@ fn prestates_and_differences() {
     assert_eq!(state[address(RICH)], rich);
     let counter = &state[address(COUNTER)];
     assert_eq!((&counter["balance"], &counter["nonce"]), (&json!("0x0"), &json!(1)));
-    assert_eq!((&counter["code"], &counter["storage"]), (&json!("0x5f54600101805f555f5260205ff3"), &json!({data(0): data(0)})));
+    assert_eq!(
+        (&counter["code"], &counter["storage"]),
+        (&json!("0x5f54600101805f555f5260205ff3"), &json!({data(0): data(0)}))
+    );
     let config = json!({"tracer": "prestateTracer", "tracerConfig": {"diffMode": true, "disableCode": true}});
     let diff = served.result("debug_traceCall", json!([pay, "latest", config]));
     let post = json!({address(RICH): {"balance": "0x3635c9adc5de9ffffe", "nonce": 1}, address(COUNTER): {"balance": "0x2", "storage": {data(0): data(1)}}});
@@ -98,7 +109,8 @@ fn traces_take_overrides_and_blocks() {
     let node = node();
     let served = Served::open(&node);
     let get = json!({"to": address(GETTER), "data": data(3)});
-    let config = json!({"tracer": "callTracer", "stateOverrides": {address(GETTER): {"stateDiff": {data(3): data(5)}}}});
+    let config =
+        json!({"tracer": "callTracer", "stateOverrides": {address(GETTER): {"stateDiff": {data(3): data(5)}}}});
     let trace = served.result("debug_traceCall", json!([get, "0xa", config]));
     assert_eq!(trace["output"], data(5));
     assert_eq!(served.result("debug_traceBlockByNumber", json!(["0x5", {"tracer": "callTracer"}])), json!([]));

@@ -1,7 +1,7 @@
 //! geth's `callTracer`: calls in calls.
 
-use crate::executor::RevertReason;
 use super::{data, number, text};
+use crate::executor::RevertReason;
 use crate::serve::calls::halt_text;
 use isolane_cpu::Observer;
 use isolane_cpu::observer::{CallKind, Enter, Exit};
@@ -122,7 +122,9 @@ impl Observer for CallTracer {
                 if let RevertReason::Error(reason) = RevertReason::decode(&Bytes::copy_from_slice(exit.output)) {
                     frame.fields.insert("revertReason".into(), json!(reason));
                 }
-            } else if frame.is_create {
+            }
+            // No account came to be there.
+            if frame.is_create {
                 frame.fields.remove("to");
             }
             frame.logs.clear();

@@ -12,9 +12,7 @@ use crate::executor::Call;
 use call_tracer::CallTracer;
 use isolane_cpu::Observer;
 use isolane_cpu::observer::{Enter, Exit, Step, StepEnd};
-use isolane_spec::{
-    AccountRead, Bytes, Fork, H160, H256, Log, Outcome, SlotRead, Status, Transaction, U256,
-};
+use isolane_spec::{AccountRead, Bytes, Fork, H160, H256, Log, Outcome, SlotRead, Status, Transaction, U256};
 use prestate::Prestate;
 use serde_json::{Value, json};
 use struct_log::{Details, StructLogs};

@@ -116,5 +116,8 @@ fn fields(
 }
 
 fn storage(slots: impl Iterator<Item = (U256, U256)>) -> Value {
-    slots.map(|(key, value)| (text(word::to_hash(&key)), json!(text(word::to_hash(&value))))).collect::<Map<_, _>>().into()
+    slots
+        .map(|(key, value)| (text(word::to_hash(&key)), json!(text(word::to_hash(&value)))))
+        .collect::<Map<_, _>>()
+        .into()
 }

@@ -33,7 +33,8 @@ impl Connection {
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(Duration::from_secs(120)))?;
         let key = key.map(|key| format!("x-api-key: {key}\r\n")).unwrap_or_default();
-        let head = format!("POST / HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/json\r\n{key}content-length: ");
+        let head =
+            format!("POST / HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/json\r\n{key}content-length: ");
         Ok(Self { stream, head, buffer: Vec::with_capacity(1 << 16) })
     }
 
@@ -158,18 +159,26 @@ pub fn run(calls: usize, write: bool) -> Result<bool> {
 
     let mut text = String::new();
     text += "# `isolane serve` in front of anvil, and anvil itself: `balanceOf` over HTTP\n\n";
-    writeln!(text, "`cargo xtask serve --load --write`: {calls} calls of `balanceOf` for {HOLDERS} holders of an OpenZeppelin ERC-20, over loopback connections that \
+    writeln!(
+        text,
+        "`cargo xtask serve --load --write`: {calls} calls of `balanceOf` for {HOLDERS} holders of an OpenZeppelin ERC-20, over loopback connections that \
         stay open, each request sent as soon as the answer before it is there. The client checks every answer and runs on the same \
-        processors. anvil and isolane take turns, {ROUNDS} rounds; median (minimum-maximum).\n")?;
+        processors. anvil and isolane take turns, {ROUNDS} rounds; median (minimum-maximum).\n"
+    )?;
     for fact in facts() {
         writeln!(text, "- {fact}")?;
     }
     let served = Served::start(&isolane, &node.url, &[])?;
     let cold = closed_loop(&served.address, &token, calls, BATCH, 8)?;
-    writeln!(text, "\n| requests | anvil calls/s | isolane calls/s | isolane / anvil | anvil p50, p99 ms | isolane p50, p99 ms |")?;
+    writeln!(
+        text,
+        "\n| requests | anvil calls/s | isolane calls/s | isolane / anvil | anvil p50, p99 ms | isolane p50, p99 ms |"
+    )?;
     writeln!(text, "| --- | --- | --- | --- | --- | --- |")?;
     let mut best = 0.0f64;
-    for (name, batch, connections) in [("one call each, 64 connections", 1, 64), ("batches of 100, 8 connections", BATCH, 8)] {
+    for (name, batch, connections) in
+        [("one call each, 64 connections", 1, 64), ("batches of 100, 8 connections", BATCH, 8)]
+    {
         let (mut theirs, mut ours) = (Vec::new(), Vec::new());
         for _ in 0..ROUNDS {
             theirs.push(closed_loop(&anvil, &token, calls, batch, connections)?);
@@ -181,14 +190,25 @@ pub fn run(calls: usize, write: bool) -> Result<bool> {
         writeln!(
             text,
             "| {name} | {} | {} | {} | {}, {} | {}, {} |",
-            of(&theirs, |it| it.rate), of(&ours, |it| it.rate), spread(&ratios),
-            of(&theirs, |it| it.p50), of(&theirs, |it| it.p99), of(&ours, |it| it.p50), of(&ours, |it| it.p99),
+            of(&theirs, |it| it.rate),
+            of(&ours, |it| it.rate),
+            spread(&ratios),
+            of(&theirs, |it| it.p50),
+            of(&theirs, |it| it.p99),
+            of(&ours, |it| it.p50),
+            of(&ours, |it| it.p99),
         )?;
         println!("{name}: isolane / anvil {}", spread(&ratios));
     }
     let mib = |bytes: Option<u64>| bytes.map_or_else(|| "?".to_owned(), |bytes| format!("{} MiB", bytes >> 20));
-    writeln!(text, "\nThe first {calls} calls, whose state had to be fetched from anvil (batches of 100): {:.0} calls/s, p99 {:.1} ms. Memory at the end: isolane {}, anvil {}.",
-        cold.rate, cold.p99, mib(served.memory()), mib(resident(pid)))?;
+    writeln!(
+        text,
+        "\nThe first {calls} calls, whose state had to be fetched from anvil (batches of 100): {:.0} calls/s, p99 {:.1} ms. Memory at the end: isolane {}, anvil {}.",
+        cold.rate,
+        cold.p99,
+        mib(served.memory()),
+        mib(resident(pid))
+    )?;
     served.stop()?;
     let factor = flood(&isolane, &node.url, &token, &mut text)?;
     node.stop()?;
@@ -197,11 +217,14 @@ pub fn run(calls: usize, write: bool) -> Result<bool> {
         let path = shell::root().join("benches/results/serve.md");
         std::fs::write(&path, &text).with_context(|| path.display().to_string())?;
     }
-    println!("isolane / anvil: {best:.1} (goal: 20); p99 of the calm tenant under the flood: x {factor:.2} (goal: below 2)");
+    println!(
+        "isolane / anvil: {best:.1} (goal: 20); p99 of the calm tenant under the flood: x {factor:.2} (goal: below 2)"
+    );
     Ok(best >= 20.0 && factor < 2.0)
 }
 
-const TENANTS: &str = "[tenant.calm]\nkeys = [\"calm-calm-calm-calm\"]\n[tenant.flood]\nkeys = [\"flood-flood-flood-flood\"]\n";
+const TENANTS: &str =
+    "[tenant.calm]\nkeys = [\"calm-calm-calm-calm\"]\n[tenant.flood]\nkeys = [\"flood-flood-flood-flood\"]\n";
 
 /// A calm tenant asks at a steady pace, alone and beside one that floods the server with endless loops; by how much its
 /// p99 rises.
@@ -245,11 +268,13 @@ fn flood(isolane: &Path, node: &str, token: &str, text: &mut String) -> Result<f
                 Ok(latencies)
             };
             let clients: Vec<_> = (0..4).map(|client| scope.spawn(move || calm(client * 25_000))).collect();
-            let mut all = Vec::new();
-            for client in clients {
-                all.extend(client.join().map_err(|_| anyhow::anyhow!("a client panicked"))??);
-            }
+            // The flood ends before anything is made of what became of the others.
+            let ended: Vec<_> = clients.into_iter().map(std::thread::ScopedJoinHandle::join).collect();
             stop.store(true, Ordering::Relaxed);
+            let mut all = Vec::new();
+            for client in ended {
+                all.extend(client.map_err(|_| anyhow::anyhow!("a client panicked"))??);
+            }
             for thread in threads {
                 thread.join().map_err(|_| anyhow::anyhow!("a client panicked"))??;
             }
@@ -265,12 +290,20 @@ fn flood(isolane: &Path, node: &str, token: &str, text: &mut String) -> Result<f
     }
     let factors: Vec<f64> = beside.iter().zip(&alone).map(|(beside, alone)| beside.p99 / alone.p99).collect();
     let of = |list: &[Figures], field: fn(&Figures) -> f64| spread(&list.iter().map(field).collect::<Vec<_>>());
-    writeln!(text, "\n## A tenant that floods the server\n\nA calm tenant sends 800 calls a second over 4 connections, at a steady pace and each on time, alone and \
-        beside a tenant whose 32 connections send nothing but endless loops (50 million gas each). Every answer is checked.\n")?;
+    writeln!(
+        text,
+        "\n## A tenant that floods the server\n\nA calm tenant sends 800 calls a second over 4 connections, at a steady pace and each on time, alone and \
+        beside a tenant whose 32 connections send nothing but endless loops (50 million gas each). Every answer is checked.\n"
+    )?;
     writeln!(text, "| calm tenant | p50 ms | p99 ms |\n| --- | --- | --- |")?;
     writeln!(text, "| alone | {} | {} |", of(&alone, |it| it.p50), of(&alone, |it| it.p99))?;
     writeln!(text, "| beside the flood | {} | {} |", of(&beside, |it| it.p50), of(&beside, |it| it.p99))?;
-    writeln!(text, "\nIts p99 rises to {} times; {} loops were executed to their end meanwhile.", spread(&factors), floods.into_inner())?;
+    writeln!(
+        text,
+        "\nIts p99 rises to {} times; {} loops were executed to their end meanwhile.",
+        spread(&factors),
+        floods.into_inner()
+    )?;
     served.stop()?;
     Ok(median(&factors))
 }
@@ -298,8 +331,17 @@ fn facts() -> Vec<String> {
     };
     let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     vec![
-        format!("machine: {}, {threads} threads, {}; load average at the start {}", model.unwrap_or("unknown"), output("uname", &["-srm"]), load.trim()),
+        format!(
+            "machine: {}, {threads} threads, {}; load average at the start {}",
+            model.unwrap_or("unknown"),
+            output("uname", &["-srm"]),
+            load.trim()
+        ),
         format!("build: {}, release profile", output("rustc", &["-V"])),
-        format!("versions: isolane {} {}, anvil 1.7.1", env!("CARGO_PKG_VERSION"), output("git", &["describe", "--always", "--dirty", "--exclude=*"])),
+        format!(
+            "versions: isolane {} {}, anvil 1.7.1",
+            env!("CARGO_PKG_VERSION"),
+            output("git", &["describe", "--always", "--dirty", "--exclude=*"])
+        ),
     ]
 }

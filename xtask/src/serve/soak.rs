@@ -76,8 +76,10 @@ fn pass_on(mut stream: TcpStream, node: &str, counts: &Counts, mut random: Rando
         let body = loop {
             if let Some(at) = bytes.windows(4).position(|window: &[u8]| window == b"\r\n\r\n") {
                 let head = String::from_utf8_lossy(bytes.get(..at).unwrap_or_default()).to_ascii_lowercase();
-                let length: usize =
-                    head.lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse().ok()).unwrap_or(0);
+                let length: usize = head
+                    .lines()
+                    .find_map(|line| line.strip_prefix("content-length:")?.trim().parse().ok())
+                    .unwrap_or(0);
                 if bytes.len() >= at + 4 + length {
                     let rest = bytes.split_off(at + 4 + length);
                     let body = bytes.split_off(at + 4);
@@ -105,7 +107,8 @@ fn pass_on(mut stream: TcpStream, node: &str, counts: &Counts, mut random: Rando
             _ => {}
         }
         let answer = behind.post(&body)?;
-        let head = format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n", answer.len());
+        let head =
+            format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n", answer.len());
         stream.write_all(head.as_bytes())?;
         match fault {
             3 => {
@@ -129,7 +132,8 @@ pub fn run(args: &Args) -> Result<bool> {
     let anvil = node.url.trim_start_matches("http://").to_owned();
     let counts = Arc::new(Counts::default());
     let front = between(anvil.clone(), Arc::clone(&counts), args.seed)?;
-    let limits = ["--memory-limit", "128MiB", "--max-body", "1MiB", "--max-batch", "100", "--timeout", "5", "--retries", "3"];
+    let limits =
+        ["--memory-limit", "128MiB", "--max-body", "1MiB", "--max-batch", "100", "--timeout", "5", "--retries", "3"];
     // The first look at the node may be one of those that fail.
     let start = || Served::start(&isolane, &format!("http://{front}"), &limits);
     let mut served = start().or_else(|_| start()).or_else(|_| start())?;
@@ -150,14 +154,18 @@ pub fn run(args: &Args) -> Result<bool> {
             })
             .collect();
         let mut memory = Vec::new();
-        let mut behind = Connection::open(&anvil, None)?;
-        while Instant::now() < end && !stop.load(Ordering::Relaxed) {
-            std::thread::sleep(Duration::from_secs(2));
-            // The chain goes on, so that states are fetched again and again.
-            behind.post("{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"evm_mine\",\"params\":[]}")?;
-            counts.blocks.fetch_add(1, Ordering::Relaxed);
-            memory.extend(served.memory());
-        }
+        let mut look = || -> Result<()> {
+            let mut behind = Connection::open(&anvil, None)?;
+            while Instant::now() < end && !stop.load(Ordering::Relaxed) {
+                std::thread::sleep(Duration::from_secs(2));
+                // The chain goes on, so that states are fetched again and again.
+                behind.post("{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"evm_mine\",\"params\":[]}")?;
+                counts.blocks.fetch_add(1, Ordering::Relaxed);
+                memory.extend(served.memory());
+            }
+            Ok(())
+        };
+        let looked = look();
         stop.store(true, Ordering::Relaxed);
         for client in clients {
             match client.join() {
@@ -165,6 +173,7 @@ pub fn run(args: &Args) -> Result<bool> {
                 Err(_) => bail!("a client panicked"),
             }
         }
+        looked?;
         Ok(memory)
     })?;
     ensure!(served.is_running(), "the server is gone");
@@ -173,7 +182,14 @@ pub fn run(args: &Args) -> Result<bool> {
     println!(
         "{:.1} minutes, seed {}: {} answers right, {} bad requests refused as they should be, {} clients left early; {} faults of the node, {} answers \
          told of one; {} blocks",
-        args.minutes, args.seed, of(&counts.right), of(&counts.refused), of(&counts.left), of(&counts.faults), of(&counts.failed), of(&counts.blocks)
+        args.minutes,
+        args.seed,
+        of(&counts.right),
+        of(&counts.refused),
+        of(&counts.left),
+        of(&counts.faults),
+        of(&counts.failed),
+        of(&counts.blocks)
     );
     // The first fifth warms up.
     let warm = memory.get(memory.len() / 5..).unwrap_or_default();
@@ -209,7 +225,8 @@ fn talk(address: &str, token: &str, counts: &Counts, stop: &AtomicBool, mut rand
                 counts.refused.fetch_add(1, Ordering::Relaxed);
             }
             4..=7 => {
-                let list: Vec<Question> = (0..1 + random.below(60)).map(|id| question(token, id, &mut random)).collect();
+                let list: Vec<Question> =
+                    (0..1 + random.below(60)).map(|id| question(token, id, &mut random)).collect();
                 let body = Value::Array(list.iter().map(|question| question.request.clone()).collect()).to_string();
                 let answers: Value = serde_json::from_slice(connection.post(&body)?).context("no JSON")?;
                 let answers = answers.as_array().with_context(|| format!("no batch: {answers}"))?;
@@ -271,18 +288,46 @@ fn question(token: &str, id: u64, random: &mut Random) -> Question {
     let other = "0x00000000000000000000000000000000000c0de0";
     let with = |code: &str| json!({other: {"code": code}});
     let (method, params, expected) = match random.below(16) {
-        0 => ("eth_call", json!([{"to": other}, "latest", with("0x63deadbeef60e01b5f5260045ffd")]), Expected::Error(3, "execution reverted")),
-        1 => ("eth_call", json!([{"to": other, "gas": "0x493e0"}, "latest", with("0x5b5f56")]), Expected::Error(-32000, "out of gas")),
-        2 => ("eth_call", json!([{"to": other, "gas": "0x1e8480"}, "latest", with("0x5b5f56")]), Expected::Error(-32000, "out of gas")),
+        0 => (
+            "eth_call",
+            json!([{"to": other}, "latest", with("0x63deadbeef60e01b5f5260045ffd")]),
+            Expected::Error(3, "execution reverted"),
+        ),
+        1 => (
+            "eth_call",
+            json!([{"to": other, "gas": "0x493e0"}, "latest", with("0x5b5f56")]),
+            Expected::Error(-32000, "out of gas"),
+        ),
+        2 => (
+            "eth_call",
+            json!([{"to": other, "gas": "0x1e8480"}, "latest", with("0x5b5f56")]),
+            Expected::Error(-32000, "out of gas"),
+        ),
         3 => {
             let value = random.below(1 << 30);
             let overrides = json!({other: {"code": "0x475f5260205ff3", "balance": format!("{value:#x}")}});
-            ("eth_call", json!([{"to": other}, "latest", overrides]), Expected::Result(json!(format!("0x{value:064x}"))))
+            (
+                "eth_call",
+                json!([{"to": other}, "latest", overrides]),
+                Expected::Result(json!(format!("0x{value:064x}"))),
+            )
         }
-        4 => ("debug_traceCall", json!([call, "latest", {"tracer": "callTracer"}]), Expected::At("/output", json!(balance))),
+        4 => (
+            "debug_traceCall",
+            json!([call, "latest", {"tracer": "callTracer"}]),
+            Expected::At("/output", json!(balance)),
+        ),
         5 => ("debug_traceCall", json!([call, "latest", {}]), Expected::At("/returnValue", json!(balance))),
-        6 => ("eth_simulateV1", json!([{"blockStateCalls": [{"calls": [call]}]}, "latest"]), Expected::At("/0/calls/0/returnData", json!(balance))),
-        7 => ("eth_callMany", json!([[{"transactions": [call]}], {"blockNumber": "latest"}]), Expected::At("/0/0/value", json!(balance))),
+        6 => (
+            "eth_simulateV1",
+            json!([{"blockStateCalls": [{"calls": [call]}]}, "latest"]),
+            Expected::At("/0/calls/0/returnData", json!(balance)),
+        ),
+        7 => (
+            "eth_callMany",
+            json!([[{"transactions": [call]}], {"blockNumber": "latest"}]),
+            Expected::At("/0/0/value", json!(balance)),
+        ),
         8 => ("eth_estimateGas", json!([{"from": other, "to": other}]), Expected::Result(json!("0x5208"))),
         9 => ("eth_createAccessList", json!([call]), Expected::At("/accessList/0/address", json!(token))),
         10 => ("eth_chainId", json!([]), Expected::Result(json!("0x7a69"))),
@@ -316,7 +361,8 @@ fn misbehave(connection: &mut Connection, random: &mut Random) -> Result<()> {
 fn oversize(address: &str) -> Result<()> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(Duration::from_secs(60)))?;
-    let head = "POST / HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\ncontent-length: 2000000\r\n\r\n";
+    let head =
+        "POST / HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\ncontent-length: 2000000\r\n\r\n";
     stream.write_all(head.as_bytes())?;
     let mut answer = [0; 12];
     stream.read_exact(&mut answer)?;
