@@ -49,9 +49,9 @@ fn a_nodes_blocks_match_and_are_fetched_once() {
         (Fault::Nothing, None, RANGE, "debug_executionWitness", json!(true)),
         (Fault::NoWitness, None, ["--blocks", "8"], "debug_traceBlockByNumber", Value::Null),
         (Fault::Nothing, Some("tracer"), ["--blocks", "12"], "debug_traceBlockByNumber", Value::Null),
-        // Block 6 deletes nothing; what the others delete leaves nodes whose neighbours proofs of the state before do not show.
+        // Block 12 deletes what leaves nodes alone that proofs of the state before do not show, and the node has none of the state after.
         (Fault::OnlyProofs, None, ["--blocks", "6"], "eth_getProof", json!(true)),
-        (Fault::Nothing, Some("proof"), ["--blocks", "12"], "eth_getProof", json!(true)),
+        (Fault::Nothing, Some("proof"), ["--blocks", "12"], "eth_getProof", Value::Null),
     ] {
         let (url, node) = Node::start(fault);
         let cache = tempfile::tempdir().expect("a folder");
@@ -67,6 +67,12 @@ fn a_nodes_blocks_match_and_are_fetched_once() {
         for line in &lines {
             assert_eq!(line["result"], "match", "{line}");
             assert_eq!((&line["origin"], &line["verified"]["stateRoot"]), (&json!(origin), &root), "{line}");
+            let notes = if origin == "eth_getProof" && root.is_null() { 1 } else { 0 };
+            assert_eq!(
+                line["notes"].as_array().map(Vec::len),
+                Some(notes),
+                "it says why a root is not verified: {line}"
+            );
         }
         assert_eq!(node.blocks.load(Ordering::Relaxed), count as u64);
         let second = replay(&url, &arguments);

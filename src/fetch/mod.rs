@@ -161,11 +161,11 @@ pub enum FetchError {
     )]
     NoState {
         /// What it said of `debug_executionWitness`.
-        witness: RpcError,
+        witness: Box<RpcError>,
         /// What it said of `debug_traceBlockByNumber`.
-        tracer: RpcError,
+        tracer: Box<RpcError>,
         /// What it said of `eth_getProof`.
-        proof: RpcError,
+        proof: Box<RpcError>,
     },
     /// A file could not be written.
     #[error("{path}: {reason}", path = path.display())]

@@ -137,6 +137,12 @@ struct SlotProof {
     proof: Vec<Hex<Bytes>>,
 }
 
+/// Finds the hashes of ancestors, each of which it asks for once.
+pub(super) type Ancestors<'a> = &'a dyn Fn(&[u64]) -> Result<Vec<H256>, FetchError>;
+
+/// An account, and the slots of it that are asked for.
+type Asked = (H160, Vec<U256>);
+
 /// A block whose state is being collected.
 pub(super) struct Collector<'a> {
     rpc: &'a Rpc,
@@ -144,8 +150,7 @@ pub(super) struct Collector<'a> {
     learned: Arc<Learned>,
     /// The parent's header, encoded.
     parent: Bytes,
-    /// The hashes of other ancestors, each asked for once.
-    ancestors: &'a dyn Fn(&[u64]) -> Result<Vec<H256>, FetchError>,
+    ancestors: Ancestors<'a>,
 }
 
 impl<'a> Collector<'a> {
@@ -154,7 +159,7 @@ impl<'a> Collector<'a> {
         rpc: &'a Rpc,
         number: u64,
         parent_hash: &str,
-        ancestors: &'a dyn Fn(&[u64]) -> Result<Vec<H256>, FetchError>,
+        ancestors: Ancestors<'a>,
     ) -> Result<Self, FetchError> {
         let before = number.saturating_sub(1);
         let mut header = rpc.call(BLOCK, json!([format!("{before:#x}"), false]))?;
@@ -253,7 +258,7 @@ impl<'a> Collector<'a> {
     }
 
     /// Asks for accounts and slots after block `number`.
-    fn proofs(&self, missing: &Missing, number: u64) -> Result<Vec<(H160, Vec<U256>, Proof)>, FetchError> {
+    fn proofs(&self, missing: &Missing, number: u64) -> Result<Vec<(Asked, Proof)>, FetchError> {
         let mut keys: BTreeMap<H160, Vec<U256>> =
             missing.accounts.iter().map(|address| (*address, Vec::new())).collect();
         for (address, key) in &missing.slots {
@@ -275,14 +280,14 @@ impl<'a> Collector<'a> {
             })
             .collect();
         let replies = self.rpc.call_many(METHOD, &params)?;
-        let parse = |((address, keys), reply): ((H160, Vec<U256>), Value)| {
+        let parse = |((address, keys), reply): (Asked, Value)| {
             let proof: Proof = typed::parse(reply.to_string().as_bytes())
                 .map_err(|error| malformed(self.number, METHOD, &format!("{address:?}: {error}")))?;
             if proof.storage_proof.len() != keys.len() {
                 let reason = format!("{address:?}: {} proofs for {} slots", proof.storage_proof.len(), keys.len());
                 return Err(malformed(self.number, METHOD, &reason));
             }
-            Ok((address, keys, proof))
+            Ok(((address, keys), proof))
         };
         asked.into_iter().zip(replies).map(parse).collect()
     }
@@ -293,7 +298,7 @@ impl<'a> Collector<'a> {
             return Ok(());
         }
         let proofs = self.proofs(missing, self.number.saturating_sub(1))?;
-        self.add(proofs.iter().flat_map(|(_, _, proof)| proof.nodes()).collect(), Vec::new());
+        self.add(proofs.iter().flat_map(|(_, proof)| proof.nodes()).collect(), Vec::new());
         let state = read(&self.learned.state);
         let unproven = |error: StateError| {
             let reason = format!("it does not lead to the state root of the parent block, {:?}: {error}", state.root());
@@ -302,7 +307,7 @@ impl<'a> Collector<'a> {
         let differs = |what: String, proven: String, claimed: String| {
             malformed(self.number, METHOD, &format!("{what}: proves {proven}, claims {claimed}"))
         };
-        for (address, keys, proof) in &proofs {
+        for ((address, keys), proof) in &proofs {
             let account = state.account(address).map_err(unproven)?;
             let claimed = AccountInfo { nonce: proof.nonce.0, balance: proof.balance.0, code_hash: proof.code_hash.0 };
             // Nodes say different things of accounts that do not exist.
@@ -376,7 +381,7 @@ impl<'a> Collector<'a> {
             gone.slots.extend(slots.map(|slot| (change.address, slot.key)));
         }
         match self.proofs(&gone, self.number) {
-            Ok(proofs) => Ok(proofs.iter().flat_map(|(_, _, proof)| proof.nodes()).collect()),
+            Ok(proofs) => Ok(proofs.iter().flat_map(|(_, proof)| proof.nodes()).collect()),
             Err(FetchError::Rpc(error)) if error.is_refusal() => Ok(Vec::new()),
             Err(error) => Err(error),
         }

@@ -481,7 +481,10 @@ fn first_served(rpc: &Rpc, number: u64) -> Result<(StateMethod, Value), FetchErr
     let nobody = format!("{:?}", H160::zero());
     match ask(StateMethod::Proof, json!([nobody, [], format!("{:#x}", number - 1)]))? {
         Ok(answer) => Ok((StateMethod::Proof, answer)),
-        Err(proof) => Err(FetchError::NoState { witness, tracer, proof }),
+        Err(proof) => {
+            let [witness, tracer, proof] = [witness, tracer, proof].map(Box::new);
+            Err(FetchError::NoState { witness, tracer, proof })
+        }
     }
 }
 

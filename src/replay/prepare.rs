@@ -225,7 +225,7 @@ impl Trial {
     #[must_use]
     pub fn run(&self, state: Arc<dyn StateView>) -> Option<BlockResult> {
         let Checked { rules, header, .. } = &self.prepared.checked;
-        let environment = Environment::new("trial", rules.clone(), block_context(header, rules), state);
+        let environment = Environment::new("trial", *rules, block_context(header, rules), state);
         let input = self.prepared.input(header);
         with_machine(environment, |machine| execute_block(machine, &input)).ok()
     }

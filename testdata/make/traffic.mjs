@@ -251,7 +251,7 @@ export class Traffic {
   /// Withdrawal and consolidation requests: 20 and 4, where a block takes up 16 and 2; and some that the contracts refuse.
   async requests() {
     const key = (i) => ethers.id(`validator ${i}`).slice(2) + ethers.id(String(i)).slice(2, 34);
-    for (let i = 0; i < 20; i++) await this.chain.send({ from: i, type: 2, to: '0x00000961ef480eb55e80d19ad83579a64c007002', data: '0x' + key(i) + (i * 1000).toString(16).padStart(16, '0'), value: 1n, gasLimit: 250_000 });
+    for (let i = 0; i < 20; i++) await this.chain.send({ from: i % this.chain.wallets.length, type: 2, to: '0x00000961ef480eb55e80d19ad83579a64c007002', data: '0x' + key(i) + (i * 1000).toString(16).padStart(16, '0'), value: 1n, gasLimit: 250_000 });
     for (let i = 0; i < 4; i++) await this.chain.send({ from: i, type: 2, to: '0x0000bbddc7ce488642fb579f8b00f3a590007251', data: '0x' + key(i) + key(i + 9), value: 1n, gasLimit: 300_000 });
     await this.chain.send({ from: 5, to: '0x00000961ef480eb55e80d19ad83579a64c007002', data: '0x' + key(1) + '0'.repeat(16), value: 0n });
     await this.chain.send({ from: 5, to: '0x00000961ef480eb55e80d19ad83579a64c007002', data: '0x1234', value: 1n });

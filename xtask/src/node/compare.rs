@@ -181,7 +181,15 @@ pub fn changes(place: &Place<'_>, ours: &Value, theirs: &Value, refunded: bool, 
     if ours["hash"] != theirs["txHash"] {
         return Ok(Some(format!("{name}: the changes of {}", ours["hash"])));
     }
+    let cleared = delegations(&theirs["result"]["pre"])?;
     let (mut ours, mut theirs) = (of_isolane(&ours["stateDiff"])?, of_the_node(&theirs["result"])?);
+    // diffMode leaves out code that became none as it does code that stayed. Only a delegation's does.
+    for (key, code) in cleared {
+        let change = (code, "none".to_owned());
+        if ours.get(&key) == Some(&change) && !theirs.contains_key(&key) {
+            theirs.insert(key, change);
+        }
+    }
     if refunded {
         for address in [&place.transaction["from"], place.miner] {
             let key = (address.as_str().unwrap_or_default().to_ascii_lowercase(), "balance".to_owned());
@@ -206,6 +214,18 @@ pub fn changes(place: &Place<'_>, ours: &Value, theirs: &Value, refunded: bool, 
         let show = |changes: &Changes| format!("{:?}", changes.get(key));
         format!("the changes differ: {name}: {} of {}: {} here, {} there", key.1, key.0, show(&ours), show(&theirs))
     }))
+}
+
+/// The delegations (EIP-7702) that accounts had, as the code field of their changes and its hash.
+fn delegations(pre: &Value) -> Result<Vec<((String, String), String)>> {
+    let mut found = Vec::new();
+    for (address, account) in pre.as_object().into_iter().flatten() {
+        let Some(code) = account["code"].as_str().filter(|code| code.starts_with("0xef0100")) else { continue };
+        let code = isolane::load::hex::bytes(code)
+            .map_err(|expected| anyhow::anyhow!("code of {address}: expected {expected}"))?;
+        found.push(((address.to_ascii_lowercase(), "code".to_owned()), hash(&code)));
+    }
+    Ok(found)
 }
 
 fn of_isolane(diff: &Value) -> Result<Changes> {
@@ -329,6 +349,25 @@ mod tests {
                 assert!(problem.is_some(), "{path}");
             }
         }
+    }
+
+    #[test]
+    fn a_delegation_may_be_cleared_without_a_word() {
+        let transaction = json!({"hash": "0x1", "from": "0xaa"});
+        let place = Place { number: 1, transaction: &transaction, miner: &Value::Null };
+        let code = format!("0xef0100{}", "11".repeat(20));
+        let cleared = |code: &str| {
+            let from = hash(&isolane::load::hex::bytes(code).expect("hex"));
+            json!({"hash": "0x1", "stateDiff": {"0xbb": {"nonce": {"from": 1, "to": 2}, "codeHash": {"from": from, "to": null}}}})
+        };
+        let theirs = |code: &str| {
+            let pre = json!({"0xbb": {"nonce": 1, "code": code}});
+            json!({"txHash": "0x1", "result": {"pre": pre, "post": {"0xbb": {"nonce": 2}}}})
+        };
+        assert_eq!(changes(&place, &cleared(&code), &theirs(&code), false, false).expect("well-formed"), None);
+        let other = code.replace("11", "22");
+        assert!(changes(&place, &cleared(&code), &theirs(&other), false, false).expect("well-formed").is_some());
+        assert!(changes(&place, &cleared("0x6001"), &theirs("0x6001"), false, false).expect("well-formed").is_some());
     }
 
     #[test]
