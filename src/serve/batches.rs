@@ -176,6 +176,7 @@ impl Drop for Batches {
 }
 
 /// What became of a call in a batch.
+#[allow(clippy::large_enum_variant, reason = "nearly all are outcomes, and each is taken apart at once")]
 enum End {
     /// There is an outcome.
     Outcome(Outcome),
