@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 const ERROR_RATIO: f64 = 0.015;
 /// Gas of a call to an account without code.
 const TRANSFER: u64 = 21_000;
-/// What a call that gets it must have had, at least, for 64 calls to it (EIP-150).
+/// The stipend of a call that sends value: geth adds it before it makes room for the 64th that calls keep back (EIP-150).
 const CALL_STIPEND: u64 = 2_300;
 /// Rounds of an access list. Each adds something, or is the last.
 const LIST_ROUNDS: usize = 64;

@@ -78,7 +78,7 @@ pub struct FetchOptions {
     /// The node.
     #[command(flatten)]
     pub node: NodeArgs,
-    /// Folder for the packs, named <chainId>-<number>.json.zst; made if it is not there
+    /// Folder for the packs, named `<chainId>-<number>.json.zst`; made if it is not there
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
     /// Record blocks again whose file is there

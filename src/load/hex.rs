@@ -2,7 +2,7 @@
 
 use isolane_spec::{H160, H256, U256};
 
-/// What [`u64`] expects.
+/// What [`u64()`] expects.
 pub const U64: &str = "a 0x hex quantity below 2^64";
 /// What [`u256`] expects.
 pub const U256_QUANTITY: &str = "a 0x hex quantity below 2^256";
@@ -10,7 +10,7 @@ pub const U256_QUANTITY: &str = "a 0x hex quantity below 2^256";
 pub const HASH: &str = "0x and 64 hex digits";
 /// What [`address`] expects.
 pub const ADDRESS: &str = "0x and 40 hex digits";
-/// What [`bytes`] expects.
+/// What [`bytes()`] expects.
 pub const BYTES: &str = "0x and an even number of hex digits";
 
 type Result<T> = std::result::Result<T, &'static str>;
