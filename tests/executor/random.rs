@@ -3,7 +3,8 @@
 use super::support::*;
 use isolane::cpu::Reference;
 use isolane::diff::generate::Generator;
-use isolane::executor::{BackendKind, Call, CallOutcome, Executor, Want};
+use isolane::executor::{BackendKind, Call, CallOutcome, Executor, ExecutorError, Want};
+use isolane::gpu::NoDevice;
 use isolane::spec::{Backend, Batch, Fork, Order, Outcome};
 use std::sync::Arc;
 
@@ -22,13 +23,30 @@ fn compare(name: &str, got: &CallOutcome, expected: &Outcome) {
 
 #[test]
 fn bundles_and_calls_are_the_references() {
+    let executors = [BackendKind::Cpu, BackendKind::Lockstep].map(|backend| executor(backend).expect("an executor"));
+    check(&executors, CASES);
+}
+
+#[test]
+fn bundles_and_calls_are_the_references_on_a_device() {
+    match executor(BackendKind::Gpu) {
+        Ok(executor) => check(&[executor], CASES / 3),
+        // `cargo xtask test` makes sure that there is one.
+        Err(ExecutorError::NoDevice(NoDevice::None)) if std::env::var_os("ISOLANE_EXPECT_DEVICE").is_none() => {}
+        Err(error) => panic!("{error}"),
+    }
+}
+
+fn executor(backend: BackendKind) -> Result<Executor, ExecutorError> {
+    Executor::builder().backend(backend).threads(2).gas_cap(u64::MAX).build()
+}
+
+fn check(executors: &[Executor], cases: u64) {
     let want = Want::OUTPUT | Want::LOGS | Want::DIFF;
-    let executors = [BackendKind::Cpu, BackendKind::Lockstep]
-        .map(|backend| Executor::builder().backend(backend).threads(2).gas_cap(u64::MAX).build().expect("an executor"));
     let forks = [Fork::Frontier, Fork::Byzantium, Fork::London, Fork::Cancun, Fork::Prague, Fork::Osaka];
     let generator = Generator::new(SEED, &forks);
-    let (mut asked, mut executed) = (0, 0);
-    for index in 0..CASES {
+    let (mut asked, mut executed) = (0u64, 0u64);
+    for index in 0..cases {
         let case = generator.case(index);
         let environment = case.environment();
         let calls: Vec<Call> = case.transactions.iter().cloned().map(Call::from).collect();
@@ -37,7 +55,7 @@ fn bundles_and_calls_are_the_references() {
         let in_order = Reference.execute(&batch);
         batch.environments[0].order = Order::Independent;
         let alone = Reference.execute(&batch);
-        for executor in &executors {
+        for executor in executors {
             let source = Arc::new(Counting::over(environment.state.clone()));
             let snapshot = executor.snapshot(&source, environment.block.clone(), environment.rules);
             // Cold, then with all that the first pass read.
@@ -57,10 +75,10 @@ fn bundles_and_calls_are_the_references() {
                     compare(&name, got.as_ref().expect("an outcome"), expected.as_ref().expect("an outcome"));
                 }
             }
-            asked += source.total();
+            asked += source.total() as u64;
         }
     }
-    assert!(executed > 1_000 && asked > 1_000, "{executed} transactions, {asked} requests");
+    assert!(executed > 3 * cases && asked > 3 * cases, "{executed} transactions, {asked} requests");
 }
 
 fn block_is_full(outcome: &Outcome) -> bool {
