@@ -132,7 +132,6 @@ pub fn block_overrides(block: &BlockOverrideArgs) -> BlockOverrides {
 }
 
 /// The answer to `eth_call`.
-#[must_use]
 pub fn call_answer(status: &Status, output: &Bytes, call: &Sent) -> Answer {
     match failure(status, output, call) {
         None => Ok(hex_text(output)),

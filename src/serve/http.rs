@@ -176,7 +176,7 @@ async fn all<'a>(
 ) -> Vec<(Option<&'a RawValue>, Answer)> {
     let start = Instant::now();
     let admitted = service.admit(tenant, requests.len());
-    let (waiting, slots) = Group::new(requests.len());
+    let (waiting, slots) = Group::of(requests.len());
     let mut about = Vec::with_capacity(requests.len());
     for (request, slot) in requests.into_iter().zip(slots) {
         let request = request.and_then(|request| request.check().map(|()| request));

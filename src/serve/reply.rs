@@ -28,7 +28,7 @@ pub struct Waiting(Arc<Group>);
 impl Group {
     /// Places for so many answers.
     #[must_use]
-    pub fn new(count: usize) -> (Waiting, Vec<Slot>) {
+    pub fn of(count: usize) -> (Waiting, Vec<Slot>) {
         let group = Arc::new(Self {
             answers: (0..count).map(|_| OnceLock::new()).collect(),
             left: AtomicUsize::new(count),
@@ -108,7 +108,7 @@ mod tests {
     #[test]
     fn answers_come_in_order_and_none_is_missing() {
         let runtime = tokio::runtime::Builder::new_multi_thread().build().expect("a runtime");
-        let (waiting, slots) = Group::new(3);
+        let (waiting, slots) = Group::of(3);
         runtime.spawn(async move {
             for slot in slots.into_iter().rev() {
                 match slot.index {
@@ -124,7 +124,7 @@ mod tests {
 
     #[test]
     fn whoever_leaves_is_noticed() {
-        let (waiting, slots) = Group::new(1);
+        let (waiting, slots) = Group::of(1);
         assert!(!slots[0].is_abandoned());
         drop(waiting);
         assert!(slots[0].is_abandoned());

@@ -118,10 +118,10 @@ impl Observer for CallTracer {
         };
         if let Some(error) = error {
             frame.fields.insert("error".into(), json!(error));
-            if exit.status == Status::Revert {
-                if let RevertReason::Error(reason) = RevertReason::decode(&Bytes::copy_from_slice(exit.output)) {
-                    frame.fields.insert("revertReason".into(), json!(reason));
-                }
+            if exit.status == Status::Revert
+                && let RevertReason::Error(reason) = RevertReason::decode(&Bytes::copy_from_slice(exit.output))
+            {
+                frame.fields.insert("revertReason".into(), json!(reason));
             }
             // No account came to be there.
             if frame.is_create {
