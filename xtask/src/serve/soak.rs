@@ -195,7 +195,7 @@ pub fn run(args: &Args) -> Result<bool> {
     let warm = memory.get(memory.len() / 5..).unwrap_or_default();
     let most = |list: &[u64]| list.iter().copied().max().unwrap_or_default() >> 20;
     let (early, late) = warm.split_at(warm.len() / 2);
-    let (early, late, limit) = (most(early), most(late), 2 * MEMORY >> 20);
+    let (early, late, limit) = (most(early), most(late), (2 * MEMORY) >> 20);
     println!("memory: at most {early} MiB in the first half, {late} MiB in the second");
     served.stop()?;
     node.stop()?;
