@@ -176,10 +176,9 @@ impl Drop for Batches {
 }
 
 /// What became of a call in a batch.
-#[allow(clippy::large_enum_variant, reason = "nearly all are outcomes, and each is taken apart at once")]
 enum End {
     /// There is an outcome.
-    Outcome(Outcome),
+    Outcome(Box<Outcome>),
     /// It was too long.
     TooLong(u64),
     /// It lacks state.
@@ -285,7 +284,7 @@ impl Shared {
                 .filter(|_| self.tenants.list().get(job.tenant).is_some_and(|tenant| tenant.budget.steps > ALLOWANCE));
             ends.push(match results.next() {
                 Some(Ok(outcome)) if is_cut(&outcome.status, most) => End::TooLong(outcome.steps),
-                Some(Ok(outcome)) => End::Outcome(outcome),
+                Some(Ok(outcome)) => End::Outcome(Box::new(outcome)),
                 Some(Err(ExecutionError::State(error))) => match Key::of(&error) {
                     Some(key) if job.rounds < ROUNDS => End::Lacks(key),
                     _ => End::Failed(Failure::server(format!("state not available: {error}"))),
@@ -349,7 +348,7 @@ impl Shared {
                 }
             }
         }
-        let answer = |(job, outcome): (Job, Outcome)| {
+        let answer = |(job, outcome): (Job, Box<Outcome>)| {
             let answer = calls::call_answer(&outcome.status, &outcome.output, &job.sent(&self.tenants));
             job.slot.answer(answer);
         };

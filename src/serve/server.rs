@@ -128,8 +128,8 @@ impl Server {
         let long = pool::Settings {
             name: "long",
             threads: some((cores * 2).max(4)),
-            // Whoever comes second finds a thread.
-            each: some(if shares.len() > 1 { cores } else { (cores * 2).max(4) }),
+            // Whoever comes second finds a thread, and half of the processors free of the first.
+            each: some(if shares.len() > 1 { (cores / 2).max(1) } else { (cores * 2).max(4) }),
             allowance: u64::MAX,
             background: true,
         };

@@ -50,8 +50,8 @@ impl Connection {
             self.buffer.extend_from_slice(chunk.get(..n).unwrap_or_default());
             if let Some(end) = self.buffer.windows(4).position(|window| window == b"\r\n\r\n") {
                 let head = String::from_utf8_lossy(self.buffer.get(..end).unwrap_or_default()).to_ascii_lowercase();
-                let length =
-                    head.lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse::<usize>().ok());
+                let length: Option<usize> =
+                    head.lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse().ok());
                 break (end + 4, length.with_context(|| format!("no content-length: {head}"))?);
             }
         };
