@@ -69,6 +69,13 @@ struct SlotEntry {
     written: bool,
 }
 
+impl AccountEntry {
+    /// Whether this lane wrote its code.
+    pub fn has_new_code(&self) -> bool {
+        self.new_code.is_some()
+    }
+}
+
 /// How to undo one change.
 #[derive(Debug)]
 enum Undo {

@@ -60,8 +60,11 @@ pub(crate) struct Lane {
     /// Whether any permission is about calls.
     pub restricts_calls: bool,
     pub has_custom_precompiles: bool,
-    /// What the code of some hash delegates to: calls of one contract by many ask the state for its code once.
+    /// What the code of some hash of this environment's state delegates to: calls of one contract by many ask for its code once.
     known_delegation: (H256, Option<H160>),
+    /// Code that this environment's state has. Decoded code is kept from environment to environment, but one whose state lacks it
+    /// fails for that whatever ran before it.
+    known_codes: HashSet<H256>,
 }
 
 /// Where an account is.
@@ -108,6 +111,7 @@ impl Lane {
             restricts_calls: environment.permissions.restricts_calls(),
             has_custom_precompiles: environment.rules.has_custom_precompiles(),
             known_delegation: (KECCAK_EMPTY, None),
+            known_codes: HashSet::new(),
             environment,
         }
     }
@@ -123,6 +127,8 @@ impl Lane {
             *self.rows = rows(&environment);
         }
         self.allowance = Budget::UNLIMITED;
+        self.known_delegation = (KECCAK_EMPTY, None);
+        self.known_codes.clear();
         self.restricts_calls = environment.permissions.restricts_calls();
         self.has_custom_precompiles = environment.rules.has_custom_precompiles();
         self.journal.reset(fork);
@@ -203,12 +209,27 @@ impl Lane {
             return Ok(known);
         }
         let code_hash = entry.info.code_hash;
-        if code_hash != self.known_delegation.0 {
-            self.known_delegation = (code_hash, delegation(&self.code(account)?));
-        }
-        let found = self.known_delegation.1;
+        let found = if entry.has_new_code() {
+            delegation(&self.code(account)?)
+        } else {
+            if code_hash != self.known_delegation.0 {
+                self.known_delegation = (code_hash, delegation(&self.code(account)?));
+            }
+            self.known_delegation.1
+        };
         self.journal.set_delegation(account, found);
         Ok(found)
+    }
+
+    /// Makes sure that the account's code is there, without looking at it.
+    fn require_code(&mut self, account: AccountIndex) -> Result<(), StateError> {
+        let entry = self.journal.account(account);
+        let code_hash = entry.info.code_hash;
+        if !entry.has_new_code() && !self.known_codes.contains(&code_hash) {
+            self.environment.state.code(&code_hash)?;
+            self.known_codes.insert(code_hash);
+        }
+        Ok(())
     }
 
     /// The account's code.
@@ -246,7 +267,10 @@ impl Programs {
         let tables = self.tables.len() as u32;
         let table = *self.tables.entry(lane.table).or_insert(tables);
         let program = match self.by_hash.get(&(code_hash, table)) {
-            Some(&program) => program,
+            Some(&program) => {
+                lane.require_code(account)?;
+                program
+            }
             None => {
                 let program = Program::new(lane.code(account)?, &lane.rows);
                 self.size += program.size() + program.code.len();

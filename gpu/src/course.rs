@@ -68,7 +68,9 @@ pub(crate) fn send_ahead(environment: &Environment, key: u32, inner: &mut Inner,
         {
             inner.codes.add(account.info.code_hash, edition, code);
         }
-        let code = inner.codes.find(&account.info.code_hash, edition);
+        // The store may have it from another environment: one whose state lacks it asks for it, and fails.
+        let there = memory.codes.contains_key(&account.info.code_hash);
+        let code = if there { inner.codes.find(&account.info.code_hash, edition) } else { None };
         tables.set_state_account(key, address, &account.info, Some(!account.storage.is_empty()), code);
         for (slot, value) in &account.storage {
             tables.set_slot(key, address, slot, value);
@@ -94,6 +96,7 @@ pub(crate) fn refresh(run: &mut RunEnvironment, course: &Course<'_>, inner: &mut
             match &change.after {
                 Some(after) => {
                     let code = inner.codes.find(&after.code_hash, edition);
+                    let code = code.filter(|_| course.state.code(&after.code_hash).is_ok());
                     let has_storage = course.state.has_storage(&change.address).ok();
                     tables.set_state_account(run.key, &change.address, after, has_storage, code);
                 }

@@ -417,6 +417,13 @@ impl Host<'_> {
         Ok(true)
     }
 
+    /// A code that lanes may use already. The store may have it from another environment: one whose state lacks it asks for it, and
+    /// fails.
+    fn code_at_hand(&self, run: &RunEnvironment, code_hash: &H256) -> u32 {
+        let code = self.codes.find(code_hash, run.edition).filter(|_| run.state.code(code_hash).is_ok());
+        code.unwrap_or(UNKNOWN_CODE)
+    }
+
     /// Puts an account into the tables, with its code where that is at hand.
     fn add_account(&mut self, run: &RunEnvironment, address: &H160, account: Option<AccountInfo>, flags: u32) {
         let info = account.unwrap_or_default();
@@ -424,11 +431,7 @@ impl Host<'_> {
             Some(_) => flags | account_flag::EXISTS,
             None => account_flag::STORAGE_KNOWN,
         };
-        let code = if info.code_hash == KECCAK_EMPTY {
-            NO_CODE
-        } else {
-            self.codes.find(&info.code_hash, run.edition).unwrap_or(UNKNOWN_CODE)
-        };
+        let code = if info.code_hash == KECCAK_EMPTY { NO_CODE } else { self.code_at_hand(run, &info.code_hash) };
         // What was learnt about its storage stays true.
         let known = self.tables.account(run.key, address).map_or(0, |old| old[account::FLAGS as usize]);
         let kept = known & (account_flag::STORAGE_KNOWN | account_flag::HAS_STORAGE);
@@ -460,7 +463,7 @@ impl Host<'_> {
             let code = match &seed.code {
                 Some(bytes) => self.codes.add(seed.info.code_hash, run.edition, bytes),
                 None if seed.info.code_hash == KECCAK_EMPTY => NO_CODE,
-                None => self.codes.find(&seed.info.code_hash, run.edition).unwrap_or(UNKNOWN_CODE),
+                None => self.code_at_hand(run, &seed.info.code_hash),
             };
             words.extend(account_words(&seed.address, &seed.info, flags, code));
         }

@@ -2,6 +2,7 @@
 
 use crate::world::*;
 use isolane_cpu::Reference;
+use isolane_cpu::crypto::keccak256;
 use isolane_spec::opcode::op;
 use isolane_spec::{
     AccountInfo, Backend, Batch, Budget, BudgetKind, Bytes, Environment, ExecutionError, Fork, H160, H256, Halt,
@@ -131,11 +132,19 @@ pub fn kinds() -> Vec<Kind> {
             );
         }
     }
-    let mut forgetful = state(&counter);
-    forgetful.codes.clear();
-    add(environment(Fork::Prague, forgetful), true, &|result| {
-        matches!(result, Err(ExecutionError::State(StateError::CodeMissing(_))))
-    });
+    // Other environments have the code that these lack: of the callee, and of whom it calls.
+    for fork in [Fork::London, Fork::Prague] {
+        let mut forgetful = state(&counter);
+        forgetful.codes.clear();
+        let mut half = state(&caller(op::CALL, TARGET, 0).0);
+        put(&mut half, TARGET, 5, 1, &counter);
+        half.codes.remove(&keccak256(&counter));
+        for state in [forgetful, half] {
+            add(environment(fork, state), true, &|result| {
+                matches!(result, Err(ExecutionError::State(StateError::CodeMissing(_))))
+            });
+        }
+    }
     kinds
 }
 
