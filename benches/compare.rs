@@ -8,6 +8,7 @@ mod support;
 use comfy_table::{CellAlignment, Table, presets};
 use isolane::cpu::Machine;
 use isolane::load::workload::Workload;
+use isolane::report::{Ratios, ratios};
 use revm::context::TxEnv;
 use serde::Serialize;
 use std::error::Error;
@@ -18,7 +19,7 @@ use std::sync::{Barrier, Mutex};
 use std::time::{Duration, Instant};
 use support::facts::Facts;
 use support::peer::{self, Peer, PeerState};
-use support::{Spread, Totals, run_isolane, setting, thread_time, verify, workload_files, write_results};
+use support::{Spread, Totals, run_isolane, setting, thread_time, verify, workload_files, write_chart, write_results};
 
 /// Transactions that a worker takes at a time.
 const CHUNK: usize = 16;
@@ -337,5 +338,18 @@ fn write(report: &Report) -> Result<(), Box<dyn Error>> {
     for row in &report.rows {
         writeln!(text, "| {} |", cells(row).join(" | "))?;
     }
-    write_results("compare", &text, report)
+    write_results("compare", &text, report)?;
+    let rows: Vec<Ratios> = report
+        .rows
+        .iter()
+        .filter(|row| row.threads == 1)
+        .map(|row| {
+            let all = report
+                .rows
+                .iter()
+                .find(|other| other.threads > 1 && (&other.workload, other.batch) == (&row.workload, row.batch));
+            Ratios { name: row.workload.clone(), values: vec![Some(row.ratio.median), all.map(|row| row.ratio.median)] }
+        })
+        .collect();
+    write_chart("compare", &ratios(&["one thread", "all threads"], &rows)?)
 }

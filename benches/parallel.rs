@@ -7,9 +7,9 @@ use isolane::report::{InputReport, Verdict};
 use std::error::Error;
 use std::path::PathBuf;
 
-/// Turns of a pair are repeated until they have taken so many milliseconds in all, or so often.
-const LONG_ENOUGH: f64 = 40.0;
-const MOST_TURNS: u32 = 60;
+/// A block's turns are repeated until they have taken so many milliseconds in all, or so often.
+const LONG_ENOUGH: f64 = 600.0;
+const MOST_TURNS: usize = 200;
 
 fn number(name: &str, default: usize) -> usize {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
@@ -30,49 +30,49 @@ fn median(mut values: Vec<f64>) -> f64 {
 fn main() -> Result<(), Box<dyn Error>> {
     let folder = std::env::var_os("ISOLANE_BLOCKS").map(PathBuf::from);
     let folder = folder.unwrap_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("testdata/blocks"));
-    let (pairs, threads) = (number("ISOLANE_PAIRS", 7).max(1), number("ISOLANE_THREADS", 2));
+    let (least, threads) = (number("ISOLANE_TURNS", 9).max(1), number("ISOLANE_THREADS", 2));
     let mut inputs = find(&[folder])?;
     let packs = std::mem::take(&mut inputs.packs);
-    let (mut one_total, mut ahead_total, mut ratios) = (0.0, 0.0, Vec::new());
-    println!("{threads} threads, {pairs} pairs; the median of each block, one by one / ahead");
+    let (mut one_total, mut ahead_total, mut ratios, mut noises) = (0.0, 0.0, Vec::new(), Vec::new());
+    println!("{threads} threads; one by one against ahead, the same against itself, and their median times");
     for pack in packs {
         inputs.packs = vec![pack];
-        let (mut one, mut ahead, mut pair_ratios) = (Vec::new(), Vec::new(), Vec::new());
-        let mut about = String::new();
-        for pair in 0..pairs {
-            let order = [ParallelTransactions::Off, ParallelTransactions::Auto];
-            let mut times = [f64::INFINITY; 2];
-            let mut receipts = [const { String::new() }; 2];
-            // Of a short block the shortest of several turns counts: another process would weigh more than it.
-            let mut turn = 0;
-            while turn < 2 || turn < MOST_TURNS && times.iter().sum::<f64>() * f64::from(turn) < LONG_ENOUGH {
-                // Neither side always comes first.
-                let side = (turn as usize + pair) % 2;
-                let report = run(&inputs, threads, order[side])?;
+        // One by one twice: how far these two are apart tells the noise.
+        let sides = [ParallelTransactions::Off, ParallelTransactions::Auto, ParallelTransactions::Off];
+        let mut times = [const { Vec::new() }; 3];
+        let mut first_receipts = None;
+        let (mut about, mut turn, mut whole) = (String::new(), 0, 0.0);
+        while turn < least || turn < MOST_TURNS && whole < LONG_ENOUGH {
+            for place in 0..sides.len() {
+                // No side always comes first.
+                let side = (place + turn) % sides.len();
+                let report = run(&inputs, threads, sides[side])?;
                 if !matches!(report.verdict, Verdict::Match) {
                     return Err(format!("{}: {:?}", report.file, report.verdict).into());
                 }
-                times[side] = times[side].min(report.times.execute.as_secs_f64() * 1e3);
-                receipts[side] = format!("{:?}", report.receipts);
+                let time = report.times.execute.as_secs_f64() * 1e3;
+                whole += time;
+                times[side].push(time);
+                let receipts = format!("{:?}", report.receipts);
                 about = format!("{} ({} transactions)", report.file, report.transactions);
-                turn += 1;
+                if *first_receipts.get_or_insert_with(|| receipts.clone()) != receipts {
+                    return Err(format!("{about}: the receipts differ").into());
+                }
             }
-            if receipts[0] != receipts[1] {
-                return Err(format!("{about}: the receipts differ").into());
-            }
-            one.push(times[0]);
-            ahead.push(times[1]);
-            pair_ratios.push(times[0] / times[1]);
+            turn += 1;
         }
-        let ratio = median(pair_ratios);
-        let (one, ahead) = (median(one), median(ahead));
-        println!("{ratio:6.2}  {one:9.2} ms {ahead:9.2} ms  {about}");
+        let [one, ahead, again] = times.map(median);
+        let (ratio, noise) = (one.midpoint(again) / ahead, one / again);
+        println!("{ratio:6.2} {noise:6.2}  {one:9.2} ms {ahead:9.2} ms  {about}");
         one_total += one;
         ahead_total += ahead;
         ratios.push(ratio);
+        noises.push(noise);
     }
     let worst = ratios.iter().copied().fold(f64::INFINITY, f64::min);
     println!("{} blocks: {one_total:.1} ms one by one, {ahead_total:.1} ms ahead", ratios.len());
     println!("all {:.2}, median {:.2}, worst {worst:.2}", one_total / ahead_total, median(ratios));
+    let (low, high) = noises.iter().fold((f64::INFINITY, 0.0), |(low, high), noise| (noise.min(low), noise.max(high)));
+    println!("one by one against itself: {low:.2} to {high:.2}");
     Ok(())
 }

@@ -71,14 +71,33 @@ pub fn process_time() -> Duration {
     Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or_default())
 }
 
-/// Writes `NAME.md` and `NAME.json` into `benches/results`, or into the folder that `ISOLANE_RESULTS` names.
-pub fn write_results(name: &str, markdown: &str, report: &impl Serialize) -> Result<(), Box<dyn Error>> {
+/// `benches/results`, or the folder that `ISOLANE_RESULTS` names.
+fn results() -> Result<PathBuf, Box<dyn Error>> {
     let folder = std::env::var_os("ISOLANE_RESULTS")
         .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("benches/results"), PathBuf::from);
     std::fs::create_dir_all(&folder)?;
+    Ok(folder)
+}
+
+/// Writes `NAME.md` and `NAME.json` into the folder of results.
+pub fn write_results(name: &str, markdown: &str, report: &impl Serialize) -> Result<(), Box<dyn Error>> {
+    let folder = results()?;
     std::fs::write(folder.join(format!("{name}.md")), markdown)?;
     std::fs::write(folder.join(format!("{name}.json")), serde_json::to_string_pretty(report)? + "\n")?;
     eprintln!("written: {0}/{name}.md and {0}/{name}.json", folder.display());
+    Ok(())
+}
+
+/// Writes `NAME.svg` into the folder of results, with a light ground, so that it can be read anywhere.
+pub fn write_chart(name: &str, svg: &str) -> Result<(), Box<dyn Error>> {
+    let folder = results()?;
+    let ground = "<rect width=\"100%\" height=\"100%\" fill=\"#FFFFFF\"/>";
+    let svg = match svg.split_once('>') {
+        Some((head, rest)) => format!("{head}>\n{ground}{rest}"),
+        None => svg.to_owned(),
+    };
+    std::fs::write(folder.join(format!("{name}.svg")), svg)?;
+    eprintln!("written: {}/{name}.svg", folder.display());
     Ok(())
 }
 

@@ -1,9 +1,9 @@
 //! JSON-RPC transactions back into what was signed: the envelope, its hash and its sender, all checked.
 
-use super::json_rpc::{RpcAuthorization, RpcTransaction};
+use super::json_rpc::RpcTransaction;
 use super::transaction::{Signature, SignedTransaction};
 use super::typed::InputError;
-use isolane_spec::{AccessListItem, Authorization, Fork, H160, Transaction, TransactionType, U256};
+use isolane_spec::{Fork, H160, Transaction, TransactionType};
 
 /// Rebuilds the envelope, and verifies that its hash is the given one and that its signature recovers to the given
 /// sender. The sender is set in the result.
@@ -72,13 +72,7 @@ fn content(
     };
     if transaction_type >= TransactionType::AccessList {
         let list = rpc.access_list.as_ref().ok_or_else(need("accessList"))?;
-        transaction.access_list = list
-            .iter()
-            .map(|item| AccessListItem {
-                address: item.address.0,
-                storage_keys: item.storage_keys.iter().map(|key| U256::from_big_endian(key.0.as_bytes())).collect(),
-            })
-            .collect();
+        transaction.access_list = list.iter().map(Into::into).collect();
     }
     if transaction_type >= TransactionType::Blob && transaction.to.is_none() {
         return Err(need("to")());
@@ -90,20 +84,9 @@ fn content(
     }
     if transaction_type == TransactionType::SetCode {
         let list = rpc.authorization_list.as_ref().ok_or_else(need("authorizationList"))?;
-        transaction.authorization_list = list.iter().map(authorization).collect();
+        transaction.authorization_list = list.iter().map(Into::into).collect();
     }
     Ok(transaction)
-}
-
-fn authorization(rpc: &RpcAuthorization) -> Authorization {
-    Authorization {
-        chain_id: rpc.chain_id.0,
-        address: rpc.address.0,
-        nonce: rpc.nonce.0,
-        y_parity: rpc.y_parity.0,
-        r: rpc.r.0,
-        s: rpc.s.0,
-    }
 }
 
 /// The parity of the signature, and the chain that it is bound to.

@@ -3,7 +3,7 @@
 
 use super::typed::{Entries, Hex};
 use alloy_primitives::{B64, B256, Bloom};
-use isolane_spec::{Bytes, H160, H256, U256};
+use isolane_spec::{AccessListItem, Authorization, Bytes, H160, H256, U256};
 use serde::de::{Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use std::fmt;
@@ -159,6 +159,13 @@ pub struct RpcAccessListItem {
     pub storage_keys: Vec<Hex<H256>>,
 }
 
+impl From<&RpcAccessListItem> for AccessListItem {
+    fn from(item: &RpcAccessListItem) -> Self {
+        let key = |key: &Hex<H256>| U256::from_big_endian(key.0.as_bytes());
+        Self { address: item.address.0, storage_keys: item.storage_keys.iter().map(key).collect() }
+    }
+}
+
 /// A delegation of a set-code transaction.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase", expecting = "an authorization")]
@@ -176,6 +183,19 @@ pub struct RpcAuthorization {
     pub r: Hex<U256>,
     /// Signature.
     pub s: Hex<U256>,
+}
+
+impl From<&RpcAuthorization> for Authorization {
+    fn from(rpc: &RpcAuthorization) -> Self {
+        Self {
+            chain_id: rpc.chain_id.0,
+            address: rpc.address.0,
+            nonce: rpc.nonce.0,
+            y_parity: rpc.y_parity.0,
+            r: rpc.r.0,
+            s: rpc.s.0,
+        }
+    }
 }
 
 /// A withdrawal.

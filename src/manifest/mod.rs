@@ -11,7 +11,7 @@ use crate::convert::keccak;
 use crate::engine::{Engine, EngineConfig, EngineError, Submission};
 use crate::load::typed;
 use isolane_spec::{EnvironmentId, H256};
-use source::{At, Document, ManifestError, Result, Value, nearest};
+use source::{At, Document, ManifestError, Result, Value, nearest, read_text};
 use std::cell::RefCell;
 use std::num::{NonZeroU32, NonZeroU64};
 use std::path::{Path, PathBuf};
@@ -37,11 +37,7 @@ impl Plan {
     /// # Errors
     /// The first thing that is wrong, with its file, its line, its key and the nearest valid value.
     pub fn read(path: &Path) -> Result<Self> {
-        let name = path.display().to_string();
-        let fail =
-            |problem: String| ManifestError { file: name.clone(), line: 0, key: String::new(), problem, nearest: None };
-        let bytes = typed::read(path).map_err(|error| fail(error.problem))?;
-        let text = String::from_utf8(bytes).map_err(|error| fail(format!("expected UTF-8 text: {error}")))?;
+        let (name, text) = read_text(path)?;
         let folder = path.parent().unwrap_or(Path::new("")).to_owned();
         Self::parse(&name, &text, &folder)
     }

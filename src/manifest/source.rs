@@ -1,10 +1,11 @@
 //! TOML with places: every value knows its file, its line and its path, so that an error can name them.
 
-use crate::load::typed::quote;
+use crate::load::typed::{self, quote};
 use isolane_spec::{H160, H256, U256};
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::fmt;
+use std::path::Path;
 use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 
@@ -30,6 +31,19 @@ impl ManifestError {
         self.nearest = nearest.into();
         self
     }
+}
+
+/// The text of a file, and the name that errors call it by.
+///
+/// # Errors
+/// When it cannot be read or is not UTF-8.
+pub fn read_text(path: &Path) -> Result<(String, String)> {
+    let name = path.display().to_string();
+    let fail =
+        |problem: String| ManifestError { file: name.clone(), line: 0, key: String::new(), problem, nearest: None };
+    let bytes = typed::read(path).map_err(|error| fail(error.problem))?;
+    let text = String::from_utf8(bytes).map_err(|error| fail(format!("expected UTF-8 text: {error}")))?;
+    Ok((name, text))
 }
 
 impl fmt::Display for ManifestError {

@@ -1,11 +1,13 @@
 //! What a replay found: one report an input, and their sum.
 
 mod json;
+mod ratios;
 pub mod replay;
 pub mod run;
 mod table;
 
 pub use json::{block_line, receipts_lines, summary_line};
+pub use ratios::{Ratios, ratios};
 pub use table::render;
 
 use crate::load::typed::InputError;

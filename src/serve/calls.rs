@@ -3,11 +3,8 @@
 use super::jsonrpc::{Answer, Failure, REVERTED, hex_text};
 use super::params::{BlockOverrideArgs, CallArgs, StateOverrideArgs};
 use crate::executor::{AccountOverride, BlockOverrides, Call, ExecutorError, RevertReason, Snapshot, StateOverrides};
-use crate::load::json_rpc::{RpcAccessListItem, RpcAuthorization};
 use crate::load::typed::Hex;
-use isolane_spec::{
-    AccessListItem, Authorization, Bytes, ExecutionError, H160, H256, Halt, InvalidTransaction, Status, U256, word,
-};
+use isolane_spec::{Bytes, ExecutionError, H160, Halt, InvalidTransaction, Status, U256, word};
 
 /// The gas of a call that names none, and the most of any (geth's `--rpc.gascap`).
 pub const GAS_CAP: u64 = 50_000_000;
@@ -45,28 +42,12 @@ pub fn call(args: CallArgs, chain_id: u64) -> Result<Call, Failure> {
         value: fee(args.value).unwrap_or_default(),
         input,
         nonce: args.nonce.map(|nonce| nonce.0),
-        access_list: args.access_list.unwrap_or_default().into_iter().map(access_list_item).collect(),
+        access_list: args.access_list.unwrap_or_default().iter().map(Into::into).collect(),
         blob_versioned_hashes: args.blob_versioned_hashes.unwrap_or_default().into_iter().map(|hash| hash.0).collect(),
         max_fee_per_blob_gas: fee(args.max_fee_per_blob_gas),
-        authorization_list: args.authorization_list.unwrap_or_default().iter().map(authorization).collect(),
+        authorization_list: args.authorization_list.unwrap_or_default().iter().map(Into::into).collect(),
         ..Call::default()
     })
-}
-
-fn access_list_item(item: RpcAccessListItem) -> AccessListItem {
-    let key = |key: Hex<H256>| U256::from_big_endian(&key.0.0);
-    AccessListItem { address: item.address.0, storage_keys: item.storage_keys.into_iter().map(key).collect() }
-}
-
-fn authorization(one: &RpcAuthorization) -> Authorization {
-    Authorization {
-        chain_id: one.chain_id.0,
-        address: one.address.0,
-        nonce: one.nonce.0,
-        y_parity: one.y_parity.0,
-        r: one.r.0,
-        s: one.s.0,
-    }
 }
 
 /// A snapshot with the overrides of a request.

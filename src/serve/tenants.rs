@@ -1,8 +1,7 @@
 //! Tenants: who may call, what, how much of it, and with which share of the machine.
 
 use super::jsonrpc::Failure;
-use crate::load::typed;
-use crate::manifest::source::{Document, ManifestError, Result, Table, Value};
+use crate::manifest::source::{Document, Result, Table, Value, read_text};
 use crate::manifest::{read_budget, read_permissions};
 use crate::schedule::Share;
 use isolane_spec::{Budget, EnvironmentId, Permissions};
@@ -120,11 +119,7 @@ impl Tenants {
     /// # Errors
     /// The first thing that is wrong, with its file, line and key.
     pub fn read(path: &Path) -> Result<Self> {
-        let name = path.display().to_string();
-        let fail =
-            |problem: String| ManifestError { file: name.clone(), line: 0, key: String::new(), problem, nearest: None };
-        let bytes = typed::read(path).map_err(|error| fail(error.problem))?;
-        let text = String::from_utf8(bytes).map_err(|error| fail(format!("expected UTF-8 text: {error}")))?;
+        let (name, text) = read_text(path)?;
         Self::parse(&name, &text)
     }
 

@@ -20,6 +20,8 @@ pub struct Args {
 enum Bench {
     /// Workloads, isolane and revm interleaved.
     Compare,
+    /// Workloads by size of the batch: the reference, lanes in lockstep and revm.
+    Backends,
     /// Real blocks, isolane and revm interleaved.
     ReplayPeer,
     /// Criterion, for following one's own changes.
@@ -30,6 +32,7 @@ impl Bench {
     const fn name(self) -> &'static str {
         match self {
             Self::Compare => "compare",
+            Self::Backends => "backends",
             Self::ReplayPeer => "replay_peer",
             Self::Throughput => "throughput",
         }
@@ -38,7 +41,8 @@ impl Bench {
 
 /// Runs the task; whether it succeeded.
 pub fn run(args: &Args) -> Result<bool> {
-    let wanted = if args.benches.is_empty() { &[Bench::Compare, Bench::ReplayPeer][..] } else { &args.benches };
+    let wanted =
+        if args.benches.is_empty() { &[Bench::Compare, Bench::Backends, Bench::ReplayPeer][..] } else { &args.benches };
     let mut ok = true;
     for bench in wanted {
         // One after another, and each alone: two at a time would measure each other.

@@ -7,7 +7,7 @@ use hashbrown::HashMap;
 use isolane_spec::{Budget, Environment, H160, Outcome, Reads, Status, Transaction, U256};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 /// What a transaction came to before its turn.
@@ -31,30 +31,42 @@ const RUNNING: u8 = 2;
 /// It was executed ahead of its turn.
 const DONE: u8 = 3;
 
+/// Whether transactions of one callee depend on one another is not known yet.
+const UNKNOWN: u8 = 0;
+/// One of them is executed ahead while an earlier one is not done, to find out.
+const TRIED: u8 = 1;
+/// They did not, so far.
+const APART: u8 = 2;
+/// They do.
+const ENTANGLED: u8 = 3;
+
 /// How far ahead of the transaction whose turn it is, for each thread. What is further ahead is stale more often.
 const LOOKAHEAD: usize = 16;
-/// How often a thread looks for work again before it gives up. It is called again when there is some.
-const PATIENCE: u32 = 400;
+/// How long a thread looks for work before it gives up. It is called again when there is some, which costs the one that executes in
+/// order several microseconds.
+const PATIENCE: Duration = Duration::from_micros(100);
+
+/// Turns of a waiting thread between two looks, which take cache lines from the one that executes in order.
+const SPINS: u32 = 16;
 
 /// One transaction.
 struct Slot {
+    /// A copy, from when it may be executed ahead, if it is worth another thread's while.
+    transaction: OnceLock<Box<Transaction>>,
     state: AtomicU8,
     ahead: Mutex<Option<Box<Ahead>>>,
-    /// Worth another thread's while.
-    heavy: bool,
     /// The transaction before it with the same sender, by its number plus one; 0 if there is none.
     same_sender: usize,
     /// The transaction before it with the same callee, likewise.
     same_callee: usize,
     /// The callee, by the number of the first transaction that has it.
     callee: usize,
-    /// Whether the callee whose first transaction this is has led to conflicts.
-    hot: AtomicBool,
+    /// What is known of the callee whose first transaction this is.
+    trial: AtomicU8,
 }
 
 /// What the threads that execute ahead share with the one that executes in order.
 pub(super) struct Front {
-    transactions: Vec<Transaction>,
     slots: Vec<Slot>,
     /// With the overlay as its state.
     environment: Environment,
@@ -89,18 +101,17 @@ impl Front {
                 None => (index, 0),
             };
             Slot {
+                transaction: OnceLock::new(),
                 state: AtomicU8::new(FREE),
                 ahead: Mutex::new(None),
-                heavy: is_heavy(transaction),
                 same_sender,
                 same_callee,
                 callee,
-                hot: AtomicBool::new(false),
+                trial: AtomicU8::new(UNKNOWN),
             }
         });
         Arc::new(Self {
             slots: slots.collect(),
-            transactions: transactions.iter().copied().cloned().collect(),
             environment,
             allowance: machine.allowance(),
             overlay,
@@ -122,6 +133,9 @@ impl Front {
             let start = Instant::now();
             while slot.state.load(Ordering::Acquire) == RUNNING {
                 if start.elapsed() >= patience {
+                    // Nobody will look at what it comes to.
+                    let _tried =
+                        self.trial(slot).compare_exchange(TRIED, UNKNOWN, Ordering::Relaxed, Ordering::Relaxed);
                     return None;
                 }
                 std::hint::spin_loop();
@@ -130,16 +144,29 @@ impl Front {
         slot.ahead.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    /// A transaction's reads did not hold: those with the same callee wait for one another from now on.
-    pub fn conflict(&self, index: usize) {
-        let Some(slot) = self.slots.get(index) else { return };
-        if let Some(first) = self.slots.get(slot.callee) {
-            first.hot.store(true, Ordering::Relaxed);
+    /// What a transaction had read held, or did not: that tells of those with the same callee.
+    pub fn held(&self, index: usize, held: bool) {
+        let callee = self.slots.get(index).and_then(|slot| self.slots.get(slot.callee));
+        let Some(Slot { trial, .. }) = callee else { return };
+        if !held {
+            trial.store(ENTANGLED, Ordering::Relaxed);
+        } else if trial.load(Ordering::Relaxed) == TRIED {
+            trial.store(APART, Ordering::Relaxed);
         }
     }
 
-    /// So many transactions are in the overlay now.
-    pub fn commit(self: &Arc<Self>, count: usize) {
+    /// So many of the front's transactions are in the overlay now.
+    pub fn commit(self: &Arc<Self>, count: usize, transactions: &[&Transaction]) {
+        // Copied as they come into reach: a front often ends long before the last one.
+        let (from, to) = match count {
+            0 => (0, self.end_after(0)),
+            _ => (self.end_after(count - 1), self.end_after(count)),
+        };
+        for (slot, transaction) in self.slots.iter().zip(transactions).take(to).skip(from) {
+            if is_heavy(transaction) {
+                let _first = slot.transaction.set(Box::new(Transaction::clone(transaction)));
+            }
+        }
         self.committed.store(count, Ordering::Release);
         let active = self.active.load(Ordering::Acquire);
         if active < self.most_active && !self.stop.load(Ordering::Relaxed) && self.find().is_some() {
@@ -149,37 +176,43 @@ impl Front {
         }
     }
 
+    /// After so many transactions, those from here on are out of reach.
+    fn end_after(&self, committed: usize) -> usize {
+        (committed + (self.most_active + 1) * LOOKAHEAD).min(self.slots.len())
+    }
+
     /// A transaction that may be executed ahead: not the next one, if there is another, since its turn comes at once.
     fn find(&self) -> Option<usize> {
         let committed = self.committed.load(Ordering::Acquire);
-        let end = (committed + (self.most_active + 1) * LOOKAHEAD).min(self.slots.len());
+        let end = self.end_after(committed);
         let may = |index: &usize| {
             let Some(slot) = self.slots.get(*index) else { return false };
             slot.state.load(Ordering::Relaxed) == FREE
-                && slot.heavy
+                && slot.transaction.get().is_some()
                 && slot.same_sender <= committed
                 && (slot.same_callee <= committed
-                    || !self.slots.get(slot.callee).is_some_and(|first| first.hot.load(Ordering::Relaxed)))
+                    || matches!(self.trial(slot).load(Ordering::Relaxed), UNKNOWN | APART))
         };
         // The one at `committed` is being executed in its turn.
         (committed + 2..end).find(may).or_else(|| Some(committed + 1).filter(|next| *next < end).filter(may))
+    }
+
+    fn trial<'a>(&'a self, slot: &'a Slot) -> &'a AtomicU8 {
+        &self.slots.get(slot.callee).unwrap_or(slot).trial
     }
 
     /// Executes ahead until there is nothing to be found.
     fn work(&self) {
         with_machine(self.environment.clone(), |machine| {
             machine.set_allowance(self.allowance);
-            let mut patience = PATIENCE;
-            while patience > 0 && !self.stop.load(Ordering::Relaxed) {
+            let mut idle_since = Instant::now();
+            while idle_since.elapsed() < PATIENCE && !self.stop.load(Ordering::Relaxed) {
                 match self.find() {
                     Some(index) => {
                         self.execute(machine, index);
-                        patience = PATIENCE;
+                        idle_since = Instant::now();
                     }
-                    None => {
-                        patience -= 1;
-                        std::hint::spin_loop();
-                    }
+                    None => (0..SPINS).for_each(|_| std::hint::spin_loop()),
                 }
             }
         });
@@ -187,9 +220,15 @@ impl Front {
     }
 
     fn execute(&self, machine: &mut Machine, index: usize) {
-        let (Some(slot), Some(transaction)) = (self.slots.get(index), self.transactions.get(index)) else { return };
+        let Some(slot) = self.slots.get(index) else { return };
+        let Some(transaction) = slot.transaction.get() else { return };
         if slot.state.compare_exchange(FREE, RUNNING, Ordering::AcqRel, Ordering::Relaxed).is_err() {
             return;
+        }
+        if slot.same_callee > self.committed.load(Ordering::Acquire) {
+            // Whether another thread tries it at the same time does not matter much.
+            let trial = self.trial(slot);
+            let _known = trial.compare_exchange(UNKNOWN, TRIED, Ordering::Relaxed, Ordering::Relaxed);
         }
         let unlimited = Available { gas: u64::MAX, blob_gas: u64::MAX };
         let version = self.overlay.version();

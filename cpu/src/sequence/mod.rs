@@ -4,16 +4,18 @@
 //! written so far. When the turn of such a transaction comes and all that it read is still so, it has the outcome that
 //! it has in order ([`isolane_spec::Reads`]) and is kept; any other is executed again, in order. So the results do not depend on threads or
 //! time. A transaction whose sender has an earlier one that is not done is not taken ahead, nor one whose callee has led to
-//! conflicts: those are left to the thread that takes them in order, which waits for others only where they are about
+//! conflicts or is being tried: those are left to the thread that takes them in order, which waits for others only where they are about
 //! to execute the transaction whose turn it is, and only as long as most of what was executed ahead held. It keeps account of the time
 //! that all this saves it and costs it, and ends it where the costs exceed a small share of the whole. The fees of a beneficiary that a transaction does not look at are added
 //! to what it has by then: or else every transaction would depend on the one before it.
 
 mod ahead;
+mod forecast;
 
 use crate::machine::{Available, Machine};
 use crate::validation::GAS_PER_BLOB;
 use ahead::{Ahead, Front, is_heavy};
+use forecast::Forecast;
 use isolane_spec::{ExecutionError, Outcome, StateView as _, Transaction};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -23,17 +25,20 @@ use std::time::{Duration, Instant};
 pub enum InParallel {
     /// Never.
     Never,
-    /// Where what is left of the sequence promises to be worth another thread's while.
+    /// Where what is left of the sequence promises to be worth another thread's while: it takes long, and what came first
+    /// did not depend on what was just before it.
     #[default]
     WhereItPays,
     /// From the first transaction on.
     Always,
 }
 
+/// So many of them are not judged by: they are slower than the rest, since nothing is at hand.
+const FIRST: usize = 2;
 /// Fewer calls and creations than this are not worth another thread's while.
 const WORTHWHILE_CALLS: usize = 4;
-/// Nor are calls and creations that use less gas than this, in all: some 2 ms.
-const WORTHWHILE_GAS: u64 = 1_000_000;
+/// Nor is a rest that seems to take less time than this.
+const WORTHWHILE_REST: Duration = Duration::from_millis(5);
 
 /// If more than one in so many went stale, nobody waits for one that is under way.
 const WAIT_LIMIT: u64 = 4;
@@ -42,7 +47,7 @@ const WAIT_LIMIT: u64 = 4;
 const FIRST_WAIT: Duration = Duration::from_micros(100);
 /// If more than one in so many went stale, no more are executed ahead; judged after [`ENOUGH`] of them.
 const STOP_LIMIT: u64 = 2;
-const ENOUGH: u64 = 8;
+const ENOUGH: u64 = 4;
 /// If executing ahead has cost more than it saved by one part in so many of the time that the sequence seems to take in all, it
 /// ends.
 const LOSS_LIMIT: u32 = 100;
@@ -63,11 +68,14 @@ pub struct Sequence<'t> {
     parallel: InParallel,
     /// Where threads execute ahead, and the number of the first transaction of theirs.
     front: Option<(Arc<Front>, usize)>,
-    /// Of the transactions so far that were likely to run code: how many, and their gas.
-    heavy: (usize, u64),
+    /// How many of the transactions so far were likely to run code, and how many of the others are.
+    heavy: usize,
     heavy_left: usize,
     stats: SequenceStats,
     began: Instant,
+    /// The time of transactions that were executed in order and are likely to have run code, and their gas.
+    in_order: (Duration, u64),
+    forecast: Forecast,
     /// What executing ahead saved the thread that executes in order, and what it cost it.
     saved: Duration,
     cost: Duration,
@@ -87,10 +95,12 @@ impl<'t> Sequence<'t> {
             next: 0,
             parallel,
             front: None,
-            heavy: (0, 0),
+            heavy: 0,
             heavy_left,
             stats: SequenceStats::default(),
             began: Instant::now(),
+            in_order: (Duration::ZERO, 0),
+            forecast: Forecast::default(),
             saved: Duration::ZERO,
             cost: Duration::ZERO,
         }
@@ -109,18 +119,16 @@ impl<'t> Sequence<'t> {
     pub fn next(&mut self, machine: &mut Machine, available: Available) -> Option<Result<Outcome, ExecutionError>> {
         let transaction = *self.transactions.get(self.next)?;
         if self.pays() {
-            let start = Instant::now();
             let rest = self.transactions.get(self.next..).unwrap_or_default();
             let front = Front::new(rest, machine, rayon::current_num_threads());
-            front.commit(0);
+            front.commit(0, rest);
             self.front = Some((front, self.next));
-            self.cost += start.elapsed();
         }
         let index = self.next;
         self.next += 1;
         let outcome = match self.front.is_some() {
             true => self.next_ahead(index, machine, transaction, available),
-            false => machine.transact(transaction, available),
+            false => self.next_in_order(machine, transaction, available),
         };
         let outcome = match outcome {
             Ok(outcome) => outcome,
@@ -129,12 +137,17 @@ impl<'t> Sequence<'t> {
         if let Some((front, first)) = &self.front {
             let start = Instant::now();
             front.overlay.apply(&outcome.diff);
-            front.commit(self.next - first);
+            let rest = self.transactions.get(*first..).unwrap_or_default();
+            front.commit(self.next - first, rest);
             self.cost += start.elapsed();
         }
         if is_heavy(transaction) {
             self.heavy_left = self.heavy_left.saturating_sub(1);
-            self.heavy = (self.heavy.0 + 1, self.heavy.1.saturating_add(outcome.gas_used));
+            self.heavy += 1;
+            if self.heavy == FIRST {
+                self.began = Instant::now();
+                self.in_order = (Duration::ZERO, 0);
+            }
         }
         if self.front.is_some() && self.loses() {
             self.end_front();
@@ -153,11 +166,36 @@ impl<'t> Sequence<'t> {
         let start = Instant::now();
         let Some((outcome, took)) = self.take_ahead(index, machine, transaction, available) else {
             self.cost += start.elapsed();
-            return machine.transact(transaction, available);
+            return self.next_in_order(machine, transaction, available);
         };
         machine.apply(&outcome.diff)?;
         self.cost += start.elapsed();
-        self.saved += took;
+        // Another thread may have taken longer, since it had less at hand.
+        let (time, gas) = self.in_order;
+        let here = time.mul_f64(outcome.gas_used as f64 / gas.max(1) as f64);
+        self.saved += took.min(here);
+        Ok(outcome)
+    }
+
+    fn next_in_order(
+        &mut self,
+        machine: &mut Machine,
+        transaction: &Transaction,
+        available: Available,
+    ) -> Result<Outcome, ExecutionError> {
+        if self.parallel == InParallel::Never || !is_heavy(transaction) {
+            return machine.transact(transaction, available);
+        }
+        let start = Instant::now();
+        let outcome = machine.transact(transaction, available)?;
+        self.in_order = (self.in_order.0 + start.elapsed(), self.in_order.1.saturating_add(outcome.gas_used));
+        if self.front.is_none() && self.promises() {
+            let beneficiary = machine.environment().block.coinbase;
+            self.forecast.observe(&machine.reads(), &outcome.diff, transaction.sender, beneficiary);
+            if self.forecast.is_over() {
+                self.parallel = InParallel::Never;
+            }
+        }
         Ok(outcome)
     }
 
@@ -166,10 +204,12 @@ impl<'t> Sequence<'t> {
         if self.parallel == InParallel::Always {
             return false;
         }
-        // The rest is taken to be like what came before.
-        let done = self.heavy.0.max(1) as u32;
-        let whole = self.began.elapsed() / done * (done + self.heavy_left as u32);
-        self.cost > self.saved + whole / LOSS_LIMIT
+        self.cost > self.saved + (self.began.elapsed() + self.rest()) / LOSS_LIMIT
+    }
+
+    /// How long the rest seems to take: it is taken to be like what came before.
+    fn rest(&self) -> Duration {
+        self.began.elapsed() / self.heavy.saturating_sub(FIRST).max(1) as u32 * self.heavy_left as u32
     }
 
     fn end_front(&mut self) {
@@ -185,13 +225,16 @@ impl<'t> Sequence<'t> {
             _ if self.front.is_some() => false,
             InParallel::Never => false,
             InParallel::Always => true,
-            InParallel::WhereItPays => {
-                let (count, gas) = self.heavy;
-                // The rest is taken to be like what came before.
-                self.heavy_left >= WORTHWHILE_CALLS
-                    && gas.saturating_mul(self.heavy_left as u64) >= WORTHWHILE_GAS.saturating_mul(count.max(1) as u64)
-            }
+            InParallel::WhereItPays => self.forecast.is_good() && self.promises(),
         }
+    }
+
+    /// Whether what is left takes long enough, if executing ahead is not out of the question.
+    fn promises(&self) -> bool {
+        self.parallel == InParallel::WhereItPays
+            && self.heavy > FIRST
+            && self.heavy_left >= WORTHWHILE_CALLS
+            && self.rest() >= WORTHWHILE_REST
     }
 
     /// The outcome of a transaction that was executed ahead, if it is what it has now.
@@ -214,8 +257,9 @@ impl<'t> Sequence<'t> {
         // What the block has left decides at most that it is rejected; then the order of the checks decides why.
         let blob_gas = (transaction.blob_versioned_hashes.len() as u64).saturating_mul(GAS_PER_BLOB);
         let fits = transaction.gas_limit <= available.gas && blob_gas <= available.blob_gas;
-        if !fits || !front.overlay.holds(&reads, version, fee.map(|_| coinbase)) {
-            front.conflict(place);
+        let holds = fits && front.overlay.holds(&reads, version, fee.map(|_| coinbase));
+        front.held(place, holds);
+        if !holds {
             self.stats.stale += 1;
             let too_stale = self.stats.ahead >= ENOUGH && self.stats.stale * STOP_LIMIT > self.stats.ahead;
             if too_stale && self.parallel != InParallel::Always {

@@ -1,11 +1,11 @@
 //! A sequence that is executed ahead in parallel is the same as one by one.
 
 use crate::world::*;
-use isolane_cpu::{Available, InParallel, Machine, Reference, Sequence, SequenceStats};
+use isolane_cpu::{Available, InParallel, Machine, Sequence, SequenceStats};
 use isolane_spec::opcode::op;
 use isolane_spec::{
-    AccountInfo, Backend, Batch, Bytes, Environment, ExecutionError, Fork, H160, MemoryState, Order, Outcome,
-    StateError, StateView, Status, Transaction, U256,
+    AccountInfo, Bytes, Environment, ExecutionError, Fork, H160, MemoryState, Outcome, StateError, StateView, Status,
+    Transaction, U256,
 };
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -273,7 +273,7 @@ impl StateView for Strict {
 #[test]
 fn a_witness_that_lacks_what_only_a_wrong_order_reads_is_enough() {
     crate::kinds::hush();
-    // The first transaction shows that the calls are worth another thread's while. The second one makes the counter 1; the
+    // The first transaction takes its time, and the second one makes the counter 1; the
     // others look at a third account while it is 0.
     let (setter, reader, missing, looper) = (account(0x60), account(0x61), account(0x62), account(0x63));
     // Takes its time.
@@ -329,14 +329,15 @@ fn a_witness_that_lacks_what_only_a_wrong_order_reads_is_enough() {
                 ..Transaction::default()
             })
             .collect();
-        let batch = Batch {
-            environments: vec![Environment { order: Order::Sequential, ..environment }],
-            transactions: transactions.into_iter().map(|transaction| (0, transaction)).collect(),
-        };
+        let list: Vec<&Transaction> = transactions.iter().collect();
         let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().expect("threads");
         // Whether the other thread gets its chance in time is the machine's business.
         for _ in 0..1_000 {
-            let outcomes = pool.install(|| Reference.execute(&batch));
+            let outcomes = pool.install(|| {
+                let mut machine = Machine::new(environment.clone());
+                let mut sequence = Sequence::new(&list, InParallel::Always);
+                std::iter::from_fn(|| sequence.next(&mut machine, AVAILABLE)).collect::<Vec<_>>()
+            });
             assert!(
                 outcomes.iter().all(|outcome| outcome.as_ref().is_ok_and(|it| it.status.is_success())),
                 "{outcomes:?}"
@@ -347,4 +348,49 @@ fn a_witness_that_lacks_what_only_a_wrong_order_reads_is_enough() {
         }
         assert!(strict.refusals.load(Ordering::Relaxed) > 0, "nothing was executed ahead");
     }
+}
+
+/// So many calls of contracts that loop for a while: of one each, or all of one that counts.
+fn long_calls(count: u8, counts: bool) -> (Environment, Vec<Transaction>) {
+    let mut code = vec![op::PUSH1 + 2, 0, 0x40, 0];
+    let again = code.len() as u8;
+    code.extend([op::JUMPDEST, op::PUSH1, 1, op::SWAP1, op::SUB, op::DUP1, op::PUSH1, again, op::JUMPI]);
+    code.extend([op::PUSH1, 0, op::SLOAD, op::PUSH1, 1, op::ADD, op::PUSH1, 0, op::SSTORE]);
+    let mut environment = world(Fork::Prague);
+    let mut state = MemoryState::default();
+    let callee = |index: u8| account(0x80 + if counts { 0 } else { index });
+    for index in 0..count {
+        put(&mut state, account(index + 1), 1 << 60, 0, &[]);
+        put(&mut state, callee(index), 0, 1, &code);
+    }
+    environment.state = Arc::new(state);
+    let call = |index: u8| Transaction {
+        sender: account(index + 1),
+        to: Some(callee(index)),
+        input: Bytes::from_static(&[1]),
+        gas_limit: 3_000_000,
+        max_fee_per_gas: U256::one(),
+        ..Transaction::default()
+    };
+    (environment, (0..count).map(call).collect())
+}
+
+#[test]
+fn it_pays_where_transactions_are_long_and_independent() {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().expect("threads");
+    let stats = |counts: bool| {
+        let (environment, transactions) = long_calls(100, counts);
+        let list: Vec<&Transaction> = transactions.iter().collect();
+        pool.install(|| {
+            let mut machine = Machine::new(environment);
+            let mut sequence = Sequence::new(&list, InParallel::WhereItPays);
+            while let Some(outcome) = sequence.next(&mut machine, AVAILABLE) {
+                assert!(outcome.is_ok_and(|outcome| outcome.status.is_success()));
+            }
+            sequence.stats()
+        })
+    };
+    // When another thread gets its chance is the machine's business.
+    assert!((0..100).any(|_| stats(false).ahead > 0), "nothing was executed ahead");
+    assert_eq!(stats(true), SequenceStats::default(), "each depends on the one before it");
 }
