@@ -87,7 +87,7 @@ fn line(rows: &[Row], threads: usize) -> Result<Line, Box<dyn Error>> {
         let row = rows.iter().find(|row| row.backend == name);
         row.ok_or_else(|| format!("no measurement of {name}"))
     };
-    let (reference, lockstep, revm) = (side("cpu")?, side("lockstep")?, side("revm")?);
+    let (reference, lockstep, revm) = (side("reference")?, side("lockstep")?, side("revm")?);
     let per = |row: &Row| {
         let Spread { median, min, max } = row.execution_seconds;
         let each = |seconds: f64| seconds * 1e9 / row.transactions as f64;
