@@ -172,8 +172,8 @@ impl<'t> Sequence<'t> {
         self.cost += start.elapsed();
         // Another thread may have taken longer, since it had less at hand.
         let (time, gas) = self.in_order;
-        let here = time.mul_f64(outcome.gas_used as f64 / gas.max(1) as f64);
-        self.saved += took.min(here);
+        let here = time.as_secs_f64() * (outcome.gas_used as f64 / gas.max(1) as f64);
+        self.saved += Duration::try_from_secs_f64(here).map_or(took, |here| here.min(took));
         Ok(outcome)
     }
 
