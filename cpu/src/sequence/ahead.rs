@@ -86,8 +86,9 @@ pub(super) fn is_heavy(transaction: &Transaction) -> bool {
 }
 
 impl Front {
-    /// For these transactions, from what the machine stands at.
-    pub fn new(transactions: &[&Transaction], machine: &Machine, threads: usize) -> Arc<Self> {
+    /// For these transactions, from what the machine stands at. If it `tries`, one of a callee is executed ahead before others of
+    /// it.
+    pub fn new(transactions: &[&Transaction], machine: &Machine, threads: usize, tries: bool) -> Arc<Self> {
         let overlay = Arc::new(machine.overlay());
         let environment = Environment { state: Arc::clone(&overlay) as _, ..machine.environment().clone() };
         let (mut senders, mut callees) = (HashMap::<H160, usize>::new(), HashMap::<H160, (usize, usize)>::new());
@@ -107,7 +108,7 @@ impl Front {
                 same_sender,
                 same_callee,
                 callee,
-                trial: AtomicU8::new(UNKNOWN),
+                trial: AtomicU8::new(if tries { UNKNOWN } else { APART }),
             }
         });
         Arc::new(Self {

@@ -120,7 +120,8 @@ impl<'t> Sequence<'t> {
         let transaction = *self.transactions.get(self.next)?;
         if self.pays() {
             let rest = self.transactions.get(self.next..).unwrap_or_default();
-            let front = Front::new(rest, machine, rayon::current_num_threads());
+            let tries = self.parallel != InParallel::Always;
+            let front = Front::new(rest, machine, rayon::current_num_threads(), tries);
             front.commit(0, rest);
             self.front = Some((front, self.next));
         }
