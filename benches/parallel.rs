@@ -62,7 +62,9 @@ fn main() -> Result<(), Box<dyn Error>> {
             turn += 1;
         }
         let [one, ahead, again] = times.map(median);
-        let (ratio, noise) = (one.midpoint(again) / ahead, one / again);
+        let noise = one / again;
+        let one = one.midpoint(again);
+        let ratio = one / ahead;
         println!("{ratio:6.2} {noise:6.2}  {one:9.2} ms {ahead:9.2} ms  {about}");
         one_total += one;
         ahead_total += ahead;

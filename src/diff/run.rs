@@ -137,7 +137,7 @@ pub fn compare(candidates: &[Candidate], cases: &[Case]) -> (Tally, Vec<Finding>
                         *tally.unjudged.entry((other.name(), reason)).or_default() += 1;
                     }
                     Ok(false) => {
-                        if let Some(reason) = known::difference(other.name(), case, left, right) {
+                        if let Some(reason) = known::difference(other.name(), case, transaction, left, right) {
                             of_fork.1 += 1;
                             *tally.unjudged.entry((other.name(), reason.to_owned())).or_default() += 1;
                             break;
@@ -172,7 +172,7 @@ pub fn differs(left: &Candidate, right: &Candidate, case: &Case) -> Option<(usiz
     let pairs = left.backend.execute(&batch).into_iter().zip(right.backend.execute(&batch));
     for (transaction, (left, right)) in pairs.enumerate() {
         if agree(&left, &right, exactness) == Ok(false) {
-            let known = known::difference(name, case, &left, &right);
+            let known = known::difference(name, case, transaction, &left, &right);
             return known.is_none().then(|| (transaction, differing(&left, &right, exactness)));
         }
     }

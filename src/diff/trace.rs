@@ -98,20 +98,28 @@ impl Observer for Recorder {
 /// The last of these transactions step by step on the reference, after the others.
 #[must_use]
 pub fn reference(environment: &Environment, transactions: &[Transaction]) -> Trace {
+    let mut recorder = Recorder::default();
+    let outcome = observe(environment, transactions, &mut recorder);
+    Trace { steps: recorder.steps, cut: recorder.cut, outcome }
+}
+
+/// Executes these transactions on the reference; the last one is observed.
+///
+/// # Errors
+/// When the state cannot answer, or there is no transaction.
+pub fn observe(
+    environment: &Environment,
+    transactions: &[Transaction],
+    observer: &mut dyn Observer,
+) -> Result<Outcome, ExecutionError> {
+    let Some((last, others)) = transactions.split_last() else { return Err(ExecutionError::NoEnvironment(0)) };
     let mut machine = Machine::new(environment.clone());
     let mut available = Available::of(environment);
-    let mut trace = Trace { steps: Vec::new(), cut: false, outcome: Err(ExecutionError::NoEnvironment(0)) };
-    for (index, transaction) in transactions.iter().enumerate() {
-        if index + 1 < transactions.len() {
-            let result = machine.transact(transaction, available);
-            available = available.after(&result, transaction);
-        } else {
-            let mut recorder = Recorder::default();
-            let outcome = machine.transact_observed(transaction, available, &mut recorder);
-            trace = Trace { steps: recorder.steps, cut: recorder.cut, outcome };
-        }
+    for transaction in others {
+        let result = machine.transact(transaction, available);
+        available = available.after(&result, transaction);
     }
-    trace
+    machine.transact_observed(last, available, observer)
 }
 
 /// Where two executions part.

@@ -1,8 +1,7 @@
 //! A chart of ratios: how many times faster than a peer, by workload.
 
-use super::run::chart::Area;
 use super::run::chart::{
-    DrawError, FAINT, INK, LEFT, RIGHT, along, bar, colour, draw, figure, grid, label, short, steps,
+    Area, DrawError, FAINT, INK, LEFT, RIGHT, along, bar, colour, draw, figure, grid, label, short, steps,
 };
 use plotters::prelude::*;
 use plotters::style::text_anchor::HPos;

@@ -193,7 +193,7 @@ impl<'t> Sequence<'t> {
         if self.front.is_none() && self.promises() {
             let beneficiary = machine.environment().block.coinbase;
             self.forecast.observe(&machine.reads(), &outcome.diff, transaction.sender, beneficiary);
-            if self.forecast.is_over() {
+            if self.forecast.is_over() && !self.forecast.is_good() {
                 self.parallel = InParallel::Never;
             }
         }
