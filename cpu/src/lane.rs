@@ -247,10 +247,14 @@ pub(crate) struct Programs {
     /// The opcode tables that code was decoded by.
     tables: HashMap<TableKey, u32>,
     size: usize,
+    /// How often code was there already.
+    met_again: usize,
 }
 
 /// Bytes of decoded code that a machine keeps.
 const MAX_SIZE: usize = 48 << 20;
+/// Bytes that it keeps of code that it mostly does not meet again: what is decoded next should find its memory in the processor's caches.
+const MAX_UNUSED_SIZE: usize = 1 << 20;
 
 impl Programs {
     /// The decoded code of an account; `None` if it has no code.
@@ -269,6 +273,7 @@ impl Programs {
         let program = match self.by_hash.get(&(code_hash, table)) {
             Some(&program) => {
                 lane.require_code(account)?;
+                self.met_again += 1;
                 program
             }
             None => {
@@ -290,7 +295,8 @@ impl Programs {
 
     /// Bounds the memory. Only while no lane refers to a program.
     pub fn trim(&mut self) {
-        if self.size > MAX_SIZE {
+        let limit = if self.met_again < self.list.len() { MAX_UNUSED_SIZE } else { MAX_SIZE };
+        if self.size > limit {
             *self = Self::default();
         }
     }

@@ -108,7 +108,9 @@ impl MemoryState {
         if !code.is_empty() {
             self.codes.insert(info.code_hash, code);
         }
-        let storage = storage.into_iter().filter(|(_, value)| !value.is_zero()).collect();
+        let slots = storage.into_iter();
+        let mut storage = HashMap::with_capacity(slots.size_hint().0);
+        storage.extend(slots.filter(|(_, value)| !value.is_zero()));
         self.accounts.insert(address, MemoryAccount { info, storage });
     }
 

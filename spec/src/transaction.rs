@@ -31,7 +31,7 @@ pub struct AccessListItem {
 
 /// One delegation of an EIP-7702 transaction, as signed. The authority is recovered from the signature when the
 /// transaction runs; a tuple that fails any check is skipped, it does not make the transaction invalid.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Authorization {
     /// The chain it holds for; 0 holds for all.
     pub chain_id: U256,

@@ -17,25 +17,33 @@ pub struct Candidate {
     pub exactness: Exactness,
     /// How it is watched step by step, where it can be.
     pub tracer: Option<Tracer>,
+    /// It takes environment by environment, so that large batches gain it nothing.
+    pub one_by_one: bool,
 }
 
 impl Candidate {
     /// A backend of isolane's: equal to the last bit.
     #[must_use]
     pub fn exact(backend: impl Backend + Send + 'static) -> Self {
-        Self { backend: Box::new(backend), exactness: Exactness::Everything, tracer: None }
+        Self { backend: Box::new(backend), exactness: Exactness::Everything, tracer: None, one_by_one: false }
     }
 
     /// An independent implementation.
     #[must_use]
     pub fn oracle(backend: impl Backend + Send + 'static) -> Self {
-        Self { backend: Box::new(backend), exactness: Exactness::Reasons, tracer: None }
+        Self { backend: Box::new(backend), exactness: Exactness::Reasons, tracer: None, one_by_one: false }
     }
 
     /// The same with a way to watch it.
     #[must_use]
     pub fn traced(self, tracer: Tracer) -> Self {
         Self { tracer: Some(tracer), ..self }
+    }
+
+    /// The same, for one that gains nothing from large batches.
+    #[must_use]
+    pub fn one_by_one(self) -> Self {
+        Self { one_by_one: true, ..self }
     }
 
     /// Its name.
@@ -59,11 +67,10 @@ fn device(software: bool) -> Result<Candidate, String> {
 /// All backends that are there, the one that the others are compared with first. Of graphics devices those of hardware.
 #[must_use]
 pub fn found() -> Vec<Candidate> {
-    let mut list = vec![
-        Candidate::exact(Reference).traced(|environment, transactions| Ok(trace::reference(environment, transactions))),
-    ];
+    let traced: Tracer = |environment, transactions| Ok(trace::reference(environment, transactions));
+    let mut list = vec![Candidate::exact(Reference).traced(traced).one_by_one()];
     #[cfg(feature = "revm")]
-    list.push(Candidate::oracle(super::oracle::Revm).traced(super::oracle::trace));
+    list.push(Candidate::oracle(super::oracle::Revm).traced(super::oracle::trace).one_by_one());
     list.push(Candidate::exact(Lockstep::new()));
     list.extend(device(false));
     list

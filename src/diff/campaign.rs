@@ -5,18 +5,21 @@ use super::case::Case;
 use super::compare::{Difference, Exactness};
 use super::coverage::Coverage;
 use super::generate::Generator;
-use super::run::{Executed, Finding, Tally, compare, differing, differs};
+use super::run::{Finding, Tally, compare, differing, differs};
 use super::trace::{self, Divergence};
 use super::{alike, edge, load, minimise, mutate, write};
 use isolane_spec::Fork;
 use rayon::prelude::*;
 use serde_json::Value;
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// Cases of one batch.
 const CHUNK: u64 = 2048;
+/// Cases of one batch where all backends take them one by one: few enough to stay in the caches of the processor that makes them.
+const SLICE: u64 = 32;
 /// Transactions of one batch: blocks and fixtures have many.
 const MAX_TRANSACTIONS: usize = 4096;
 /// Cases that mutation starts from at most.
@@ -160,12 +163,15 @@ impl Run<'_> {
         (self.progress)(Progress { part, done, total, differences });
     }
 
-    fn compare(&mut self, cases: &[Case], tally: &mut Tally) -> Vec<Executed> {
-        let (found, findings, results) = compare(self.candidates, cases);
+    fn compare(&mut self, cases: &[Case], tally: &mut Tally) {
+        let (found, findings, _) = compare(self.candidates, cases);
         tally.add(found);
+        self.collect(findings);
+    }
+
+    fn collect(&mut self, findings: Vec<Finding>) {
         let room = COLLECTED.saturating_sub(self.findings.len());
         self.findings.extend(findings.into_iter().take(room));
-        results
     }
 
     fn part(&mut self, name: &'static str, vectors: u64, tally: Tally, start: Instant) {
@@ -190,15 +196,30 @@ impl Run<'_> {
     fn programs(&mut self, plan: &Plan) {
         let start = Instant::now();
         let generator = Generator::new(plan.seed, &plan.forks);
+        let size = if self.candidates.iter().all(|candidate| candidate.one_by_one) { SLICE } else { CHUNK };
+        let watches = self.candidates.first().is_some_and(|first| first.name() == "cpu");
+        let watch = if watches { plan.watch } else { 0 };
         let mut tally = Tally::default();
         let end = plan.first.saturating_add(plan.programs);
         let mut at = plan.first;
         while at < end {
             self.tell("programs", at - plan.first, plan.programs);
             let next = end.min(at.saturating_add(CHUNK));
-            let cases: Vec<Case> = (at..next).into_par_iter().map(|index| generator.case(index)).collect();
-            let results = self.compare(&cases, &mut tally);
-            self.watch(plan.watch, &cases, &results, &mut tally);
+            let slices = (next - at).div_ceil(size);
+            let compared: Vec<Compared> = (0..slices)
+                .into_par_iter()
+                .map(|slice| {
+                    let first = at + slice * size;
+                    let programs = first..next.min(first + size);
+                    compare_programs(self.candidates, &generator, programs, |index| is_watched(watch, index - at))
+                })
+                .collect();
+            for slice in compared {
+                tally.add(slice.tally);
+                self.collect(slice.findings);
+                self.report.coverage.add(slice.coverage);
+                self.report.watched += slice.watched;
+            }
             at = next;
         }
         self.part("programs", 0, tally, start);
@@ -223,53 +244,6 @@ impl Run<'_> {
             at = next;
         }
         self.part("programs in groups", 0, tally, start);
-    }
-
-    /// Runs every so-many-th case on the reference with an observer, for the coverage; its outcomes must not change.
-    fn watch(&mut self, every: u64, cases: &[Case], results: &[Executed], tally: &mut Tally) {
-        if every == 0 || self.candidates.first().is_none_or(|first| first.name() != "cpu") {
-            return;
-        }
-        let mut position = 0;
-        let mut chosen = Vec::new();
-        for (index, case) in cases.iter().enumerate() {
-            let range = position..position + case.transactions.len();
-            position = range.end;
-            // A whole round of forks at a time, so that all are watched.
-            if (index as u64 / 32).is_multiple_of(every) {
-                chosen.push((case, results.get(range).unwrap_or_default()));
-            }
-        }
-        let (coverage, changed) = chosen
-            .par_iter()
-            .fold(
-                || (Coverage::default(), Vec::new()),
-                |(mut coverage, mut changed), (case, results)| {
-                    let watched = coverage.run(case);
-                    let pairs = results.iter().zip(&watched).enumerate();
-                    changed.extend(pairs.filter(|(_, (left, right))| left != right).map(
-                        |(transaction, (left, right))| Finding {
-                            case: (*case).clone(),
-                            transaction,
-                            backends: ["cpu", "cpu, watched"],
-                            against: 0,
-                            differences: differing(left, right, Exactness::Everything),
-                        },
-                    ));
-                    (coverage, changed)
-                },
-            )
-            .reduce(Default::default, |mut all, one| {
-                all.0.add(one.0);
-                all.1.extend(one.1);
-                all
-            });
-        self.report.watched += chosen.len() as u64;
-        self.report.coverage.add(coverage);
-        if !changed.is_empty() {
-            *tally.different.entry("cpu, watched").or_default() += changed.len() as u64;
-            self.findings.extend(changed);
-        }
     }
 
     /// Fixtures, blocks and workloads as they are; they are kept for mutation.
@@ -350,6 +324,78 @@ impl Run<'_> {
             self.report.explained.push(explain(self.candidates, finding, plan));
         }
     }
+}
+
+/// What the comparison of some programs came to.
+struct Compared {
+    tally: Tally,
+    findings: Vec<Finding>,
+    coverage: Coverage,
+    watched: u64,
+}
+
+/// Whether a program is watched too, by its place in its chunk: a whole round of forks at a time, so that all are.
+fn is_watched(every: u64, place: u64) -> bool {
+    every > 0 && (place / 32).is_multiple_of(every)
+}
+
+/// Makes programs, runs them on all backends and compares, and runs some of them on the reference once more with an observer, for the
+/// coverage: their outcomes must not change by that.
+fn compare_programs(
+    candidates: &[Candidate],
+    generator: &Generator,
+    programs: Range<u64>,
+    watch: impl Fn(u64) -> bool + Sync,
+) -> Compared {
+    let first = programs.start;
+    let cases: Vec<Case> = (0..(programs.end - first) as usize)
+        .into_par_iter()
+        .with_min_len(SLICE as usize)
+        .map(|offset| generator.case(first + offset as u64))
+        .collect();
+    let (tally, findings, results) = compare(candidates, &cases);
+    let mut compared = Compared { tally, findings, coverage: Coverage::default(), watched: 0 };
+    let mut position = 0;
+    let mut chosen = Vec::new();
+    for (index, case) in (first..).zip(&cases) {
+        let range = position..position + case.transactions.len();
+        position = range.end;
+        if watch(index) {
+            chosen.push((case, results.get(range).unwrap_or_default()));
+        }
+    }
+    compared.watched = chosen.len() as u64;
+    let (coverage, changed) = chosen
+        .par_iter()
+        .with_min_len(SLICE as usize)
+        .fold(
+            || (Coverage::default(), Vec::new()),
+            |(mut coverage, mut changed), (case, results)| {
+                let watched = coverage.run(case);
+                let pairs = results.iter().zip(&watched).enumerate();
+                changed.extend(pairs.filter(|(_, (left, right))| left != right).map(|(transaction, (left, right))| {
+                    Finding {
+                        case: (*case).clone(),
+                        transaction,
+                        backends: ["cpu", "cpu, watched"],
+                        against: 0,
+                        differences: differing(left, right, Exactness::Everything),
+                    }
+                }));
+                (coverage, changed)
+            },
+        )
+        .reduce(Default::default, |mut all, one| {
+            all.0.add(one.0);
+            all.1.extend(one.1);
+            all
+        });
+    compared.coverage = coverage;
+    if !changed.is_empty() {
+        *compared.tally.different.entry("cpu, watched").or_default() += changed.len() as u64;
+        compared.findings.extend(changed);
+    }
+    compared
 }
 
 /// The name of a field, without the keys in its path.

@@ -49,6 +49,8 @@ impl Generator {
 
 fn generate(random: &mut Random, fork: Fork) -> Case {
     let mut state = MemoryState::default();
+    state.accounts.reserve(world::ACCOUNTS);
+    state.codes.reserve(world::CONTRACTS + world::AUTHORITIES);
     world::bystanders(&mut state, random, fork);
     let deep = random.chance(2);
     for index in 0..world::CONTRACTS {

@@ -20,6 +20,9 @@ pub(crate) const MORE_AUTHORITIES: usize = 61;
 /// Contracts of a program at most.
 pub(crate) const CONTRACTS: usize = 4;
 
+/// Accounts of a program, about.
+pub(crate) const ACCOUNTS: usize = 14;
+
 /// The secret key with this number, counted from 1: the whole key is the number, as in many a test.
 pub(crate) fn secret_key(number: u64) -> H256 {
     H256::from_low_u64_be(number)

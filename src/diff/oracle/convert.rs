@@ -160,7 +160,9 @@ pub fn transaction(transaction: &Transaction) -> (TxEnv, bool) {
     (env, cut)
 }
 
-fn authorization(tuple: &spec::Authorization) -> Either<SignedAuthorization, RecoveredAuthorization> {
+/// revm's authorization; without an authority where revm cannot hold what was signed.
+#[must_use]
+pub fn authorization(tuple: &spec::Authorization) -> Either<SignedAuthorization, RecoveredAuthorization> {
     let inner = Authorization { chain_id: word(tuple.chain_id), address: address(tuple.address), nonce: tuple.nonce };
     match u8::try_from(tuple.y_parity) {
         Ok(parity) => Either::Left(SignedAuthorization::new_unchecked(inner, parity, word(tuple.r), word(tuple.s))),

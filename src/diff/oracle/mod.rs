@@ -11,12 +11,15 @@ pub use tracer::trace;
 use hashbrown::HashMap;
 use isolane_cpu::Available;
 use isolane_spec::{
-    AccountDiff, AccountInfo, Backend, Batch, Environment, ExecutionError, Fork, H160, H256, InvalidTransaction,
-    KECCAK_EMPTY, Log, Order, Outcome, SlotDiff, StateError, StateView, Status, Transaction, U256, Validation,
+    AccountDiff, AccountInfo, Authorization, Backend, Batch, Environment, ExecutionError, Fork, H160, H256,
+    InvalidTransaction, KECCAK_EMPTY, Log, Order, Outcome, SlotDiff, StateError, StateView, Status, Transaction, U256,
+    Validation,
 };
 use rayon::prelude::*;
 use revm::bytecode::Bytecode;
+use revm::context::either::Either;
 use revm::context::result::{EVMError, ExecutionResult, Output};
+use revm::context::transaction::RecoveredAuthorization;
 use revm::database_interface::DBErrorMarker;
 use revm::handler::{MainnetContext, MainnetEvm, SystemCallEvm};
 use revm::primitives::hardfork::SpecId;
@@ -167,8 +170,10 @@ fn failed(error: impl fmt::Display) -> ExecutionError {
     ExecutionError::Panic(format!("revm: {error}"))
 }
 
-/// Decoded code that an oracle keeps between environments.
-const MAX_CODES: usize = 4096;
+/// Analysed code that an oracle keeps between environments: little, since generated code is seldom met again.
+const MAX_CODES: usize = 128;
+/// Recovered authorizations that a thread keeps.
+const MAX_RECOVERED: usize = 4096;
 
 impl Oracle {
     /// An oracle at the environment's base state.
@@ -274,7 +279,9 @@ impl<I> Oracle<I> {
             return Ok(Outcome::rejected(reason));
         }
         let blob_gas = (transaction.blob_versioned_hashes.len() as u64).saturating_mul(1 << 17);
-        let (env, cut) = convert::transaction(transaction);
+        let (mut env, cut) = convert::transaction(transaction);
+        env.authorization_list =
+            transaction.authorization_list.iter().map(|signed| Either::Right(recovered(signed))).collect();
         match run(&mut self.evm, env) {
             Ok(_) if blob_gas > available.blob_gas => Ok(Outcome::rejected(InvalidTransaction::BlobGasLimitExceeded {
                 available: available.blob_gas,
@@ -379,6 +386,24 @@ impl<I> Oracle<I> {
             denial: None,
         })
     }
+}
+
+/// An authorization with its authority, recovered by revm's own library. That takes longer than most transactions, and generated programs
+/// sign few different ones: each thread keeps some.
+fn recovered(authorization: &Authorization) -> RecoveredAuthorization {
+    thread_local! {
+        static RECOVERED: RefCell<HashMap<Authorization, RecoveredAuthorization>> = RefCell::new(HashMap::new());
+    }
+    RECOVERED.with_borrow_mut(|known| {
+        if known.len() > MAX_RECOVERED {
+            known.clear();
+        }
+        let recover = || match convert::authorization(authorization) {
+            Either::Left(signed) => signed.into_recovered(),
+            Either::Right(recovered) => recovered,
+        };
+        known.entry(authorization.clone()).or_insert_with(recover).clone()
+    })
 }
 
 thread_local! {
