@@ -4,6 +4,8 @@
 
 #[path = "replay/peer.rs"]
 mod peer;
+#[path = "replay/stages.rs"]
+mod stages;
 #[allow(dead_code, reason = "each benchmark uses its part")]
 mod support;
 
@@ -15,6 +17,7 @@ use isolane::report::Verdict;
 use peer::Replayed;
 use rayon::prelude::*;
 use serde::Serialize;
+use stages::Stages;
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::fmt::Write as _;
@@ -63,6 +66,7 @@ struct Report {
     gas: u64,
     pairs: usize,
     rows: Vec<Row>,
+    stages: Vec<Stages>,
     packs_by_ratio: Vec<PackRow>,
 }
 
@@ -70,8 +74,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let pairs = setting("ISOLANE_PAIRS", 7)?.max(1);
     let inputs = inputs()?;
     let facts = Facts::gather();
-    let one = measure(&inputs, 1, pairs)?;
-    let all = measure(&inputs, facts.threads, pairs)?;
+    let one = measure(&inputs, [1, 1], pairs)?;
+    let all = measure(&inputs, [facts.threads; 2], pairs)?;
+    let plain = measure(&inputs, [facts.threads, 1], pairs)?;
     let of = |passes: &[(Pass, Pass)], what, get: &dyn Fn(&Pass) -> Duration| Row {
         what,
         isolane_ms: Spread::of(passes.iter().map(|(a, _)| get(a).as_secs_f64() * 1e3).collect()),
@@ -79,9 +84,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         ratio: Spread::of(passes.iter().map(|(a, b)| get(b).as_secs_f64() / get(a).as_secs_f64()).collect()),
     };
     let rows = vec![
-        of(&all, "whole pipeline, all threads, wall", &|pass| pass.wall),
-        of(&all, "whole pipeline, all threads, CPU", &|pass| pass.cpu),
-        of(&one, "whole pipeline, one thread, CPU", &|pass| pass.cpu),
+        of(&plain, "whole pipeline, wall: isolane as it comes, revm block after block", &|pass| pass.wall),
+        of(&all, "whole pipeline, wall: both on all threads", &|pass| pass.wall),
+        of(&all, "whole pipeline, CPU: both on all threads", &|pass| pass.cpu),
+        of(&one, "whole pipeline, CPU: both on one thread", &|pass| pass.cpu),
         of(&one, "of that: load", &|pass| pass.stages.load),
         of(&one, "of that: recover senders", &|pass| pass.stages.recover),
         of(&one, "of that: execute", &|pass| pass.stages.execute),
@@ -90,15 +96,17 @@ fn main() -> Result<(), Box<dyn Error>> {
             pass.stages.execute + pass.stages.verify
         }),
     ];
-    let stages = one.first().map(|(_, revm)| revm.stages).unwrap_or_default();
+    let total = one.first().map(|(_, revm)| revm.stages).unwrap_or_default();
+    let threads = facts.threads;
     let report = Report {
-        schema: 1,
+        schema: 2,
         facts,
         packs: inputs.packs.len(),
-        transactions: stages.transactions,
-        gas: stages.gas,
+        transactions: total.transactions,
+        gas: total.gas,
         pairs,
         rows,
+        stages: stages::measure(&inputs, threads, pairs)?,
         packs_by_ratio: packs_by_ratio(&one),
     };
     show(&report)
@@ -141,10 +149,10 @@ fn inputs() -> Result<Inputs, Box<dyn Error>> {
     Ok(inputs)
 }
 
-/// Interleaved pairs (isolane, revm), each side first every other time.
-fn measure(inputs: &Inputs, threads: usize, pairs: usize) -> Result<Vec<(Pass, Pass)>, Box<dyn Error>> {
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
-    let isolane = || isolane_pass(inputs, threads);
+/// Interleaved pairs (isolane, revm) on so many threads each, each side first every other time.
+fn measure(inputs: &Inputs, threads: [usize; 2], pairs: usize) -> Result<Vec<(Pass, Pass)>, Box<dyn Error>> {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads[1]).build()?;
+    let isolane = || isolane_pass(inputs, threads[0]);
     let revm = || revm_pass(inputs, &pool);
     // Once each for the file cache and the allocator.
     let (a, b) = (isolane()?, revm()?);
@@ -223,7 +231,7 @@ fn show(report: &Report) -> Result<(), Box<dyn Error>> {
          (minimum-maximum) of {} interleaved pairs. Both read, decompress and parse the packs, recover the senders with \
          libsecp256k1, execute with system calls, and check gas used, bloom and receipts root. isolane also refuses \
          duplicate keys, checks the block's and the transactions' hashes, withdrawals and rewards, and compares every \
-         receipt and the recorded post-state.\n\n{}\n",
+         receipt and the recorded post-state. On more than one thread the loop over revm takes one pack a thread.\n\n{}\n",
         report.packs,
         report.transactions,
         report.gas,
@@ -234,6 +242,14 @@ fn show(report: &Report) -> Result<(), Box<dyn Error>> {
     for row in &report.rows {
         writeln!(text, "| {} |", cells(row).join(" | "))?;
     }
+    let shares = stages::markdown(&report.stages);
+    println!("{shares}");
+    writeln!(
+        text,
+        "\n`isolane replay` on the same packs, from the start of the process to its end, on {} threads; stages are summed over \
+         threads:\n\n{shares}",
+        report.facts.threads
+    )?;
     let packs = &report.packs_by_ratio;
     writeln!(text, "\nPacks where isolane does worst and best, execution and verification together:\n")?;
     writeln!(text, "| pack | {} |\n|{}", HEADER[1..].join(" | "), " --- |".repeat(HEADER.len()))?;
