@@ -18,8 +18,10 @@ use support::setting;
 const LEAST_RATIO: f64 = 0.95;
 /// A block is measured until it is told from [`LEAST_RATIO`], or this many times.
 const MOST_TURNS: usize = 600;
-/// Milliseconds after which it is left undecided; every block gets a tenth of them.
+/// Milliseconds after which it is left undecided.
 const LONG_ENOUGH: f64 = 20_000.0;
+/// Milliseconds or turns that every block gets, decided or not.
+const AT_LEAST: (f64, usize) = (600.0, 150);
 /// Blocks that take less, in milliseconds, are counted and not listed.
 const LISTED: f64 = 2.0;
 
@@ -90,7 +92,7 @@ fn measure(inputs: &Inputs, threads: usize, least: usize) -> Result<Row, Box<dyn
     let (mut block, mut transactions, mut whole) = (String::new(), 0, 0.0);
     let mut ratio = Median::of(&[]);
     while ratios.len() < least
-        || whole < LONG_ENOUGH / 10.0 && ratios.len() < MOST_TURNS
+        || whole < AT_LEAST.0 && ratios.len() < AT_LEAST.1
         || !ratio.is_decided() && whole < LONG_ENOUGH && ratios.len() < MOST_TURNS
     {
         let mut turn = [0.0; 3];
