@@ -1,16 +1,22 @@
 //! The GPU backend with what it asks of the host: cryptography and the fallback come from the reference.
 
+use crate::diff::case::Case;
+use crate::diff::write;
 use crate::source::Cache;
 use clap::{Args, ValueEnum};
 use isolane_cpu::Reference;
 use isolane_cpu::precompile::{PrecompileError, Run as _};
-use isolane_gpu::{Adapter, Gpu, GpuOptions, OpenError, Services, Statistics, adapters};
-use isolane_spec::{Authorization, Fork, H160, Halt, Precompile};
+use isolane_gpu::{Adapter, Gpu, GpuOptions, Mismatch, OpenError, Services, Statistics, adapters};
+use isolane_spec::{Authorization, Environment, Fork, H160, Halt, Precompile, blob_base_fee};
 use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// The reference's cryptography.
-struct Host;
+/// The reference's cryptography, and the place for what a device got wrong.
+pub struct Host {
+    /// Where state tests of it are written.
+    pub folder: Option<PathBuf>,
+}
 
 impl Services for Host {
     fn is_precompile(&self, address: H160, fork: Fork) -> bool {
@@ -29,6 +35,54 @@ impl Services for Host {
     fn authority(&self, authorization: &Authorization) -> Option<H160> {
         isolane_gpu::transition::recover_authority(authorization)
     }
+
+    fn mismatch(&self, mismatch: &Mismatch) {
+        let name = &mismatch.environment.id;
+        let kept = match &self.folder {
+            None => "nowhere to keep it".to_owned(),
+            Some(folder) => match keep(folder, mismatch) {
+                Ok(Some(file)) => format!("kept as {}", file.display()),
+                Ok(None) => "it has no form as a state test".to_owned(),
+                Err(error) => format!("cannot keep it under {}: {error}", folder.display()),
+            },
+        };
+        tracing::error!(
+            "a lane came to something else than the CPU in environment {name:?} ({kept}): the device is not used any more, and its batch \
+             runs on the CPU"
+        );
+    }
+}
+
+/// Writes the transaction as a state test, with the CPU's outcome as the expected one.
+fn keep(folder: &Path, mismatch: &Mismatch) -> std::io::Result<Option<PathBuf>> {
+    let Mismatch { environment, transaction, expected, got } = mismatch;
+    let Some(state) = environment.state.memory() else { return Ok(None) };
+    let case = Case {
+        name: environment.id.clone(),
+        rules: environment.rules,
+        block: environment.block.clone(),
+        excess_blob_gas: excess_blob_gas(environment),
+        state: Arc::new(state.clone()),
+        formula: false,
+        transactions: vec![transaction.clone()],
+    };
+    let comment = format!("a lane came to {got:?}");
+    let Some(test) = write::state_test("isolane_lane_mismatch", &comment, &case, expected) else { return Ok(None) };
+    std::fs::create_dir_all(folder)?;
+    let file = folder.join(format!("mismatch-{}.json", std::process::id()));
+    std::fs::write(&file, serde_json::to_string_pretty(&test)? + "\n")?;
+    Ok(Some(file))
+}
+
+/// The least excess that the block's price of blob gas comes from (EIP-4844): the price rises with it.
+fn excess_blob_gas(environment: &Environment) -> u64 {
+    let fraction = environment.rules.blob_schedule.base_fee_update_fraction;
+    let (mut low, mut high) = (0, 1 << 36);
+    while low < high && fraction > 0 {
+        let middle = low + (high - low) / 2;
+        if blob_base_fee(middle, fraction) < environment.block.blob_base_fee { low = middle + 1 } else { high = middle }
+    }
+    low
 }
 
 /// Opens an adapter as a backend whose fallback is the reference.
@@ -36,13 +90,9 @@ impl Services for Host {
 /// # Errors
 /// When the adapter cannot be used, or fails its self-test.
 pub fn open(adapter: &Adapter, options: GpuOptions) -> Result<Gpu, OpenError> {
-    Gpu::open(
-        adapter,
-        Arc::new(Host),
-        Arc::new(Reference),
-        options,
-        Cache::default_folder().map(|it| it.join("kernels")),
-    )
+    let folder = Cache::default_folder();
+    let host = Host { folder: folder.as_ref().map(|folder| folder.join("mismatches")) };
+    Gpu::open(adapter, Arc::new(host), Arc::new(Reference), options, folder.map(|folder| folder.join("kernels")))
 }
 
 /// Which backend executes transactions.
@@ -71,6 +121,9 @@ pub struct BackendArgs {
     /// Most lanes at once on a device.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4_194_304))]
     pub lanes: Option<u32>,
+    /// One in so many transactions of a device runs on the CPU too; where any differs, the device is given up. 0: none [default: 256].
+    #[arg(long, value_name = "N")]
+    pub check_every: Option<u32>,
 }
 
 /// No device can be used.
@@ -134,7 +187,8 @@ impl BackendArgs {
             return Err(NoDevice::Unknown { asked, there: names.join(", ") });
         }
         let base = GpuOptions { timed, ..GpuOptions::default() };
-        let options = self.lanes.map_or(base, |lanes| GpuOptions { lanes, ..base });
+        let lanes = self.lanes.unwrap_or(base.lanes);
+        let options = GpuOptions { lanes, check_every: self.check_every.unwrap_or(base.check_every), ..base };
         let mut reasons = String::new();
         for adapter in chosen {
             match open(adapter, options) {
@@ -166,7 +220,7 @@ impl BackendArgs {
 /// Where transactions ran, in one line.
 #[must_use]
 pub fn summary(statistics: &Statistics) -> String {
-    let Statistics { device, host, fallback, reasons, reruns, .. } = statistics;
+    let Statistics { device, host, fallback, reasons, reruns, checked, .. } = statistics;
     let mut text = format!("{device} transactions on lanes, {host} without code on the host, {fallback} on the CPU");
     for (index, (reason, count)) in reasons.iter().enumerate() {
         // Writing to a String cannot fail.
@@ -178,21 +232,25 @@ pub fn summary(statistics: &Statistics) -> String {
     if *reruns > 0 {
         let _ = write!(text, "; {reruns} ran again");
     }
+    if *checked > 0 {
+        let _ = write!(text, "; {checked} compared with the CPU");
+    }
     text
 }
 
 /// Where the time of the device's batches went, in one line.
 #[must_use]
 pub fn details(statistics: &Statistics) -> String {
-    let Statistics { times, prepare, finish, fallback_time, steps, .. } = statistics;
+    let Statistics { times, prepare, finish, fallback_time, check_time, steps, .. } = statistics;
     let parts = [
         ("preparing", *prepare),
         ("upload", times.upload),
         ("dispatches", times.dispatch),
         ("services", times.services),
         ("read-back", times.read_back),
-        ("finishing", finish.saturating_sub(*fallback_time)),
+        ("finishing", finish.saturating_sub(*fallback_time + *check_time)),
         ("on the CPU", *fallback_time),
+        ("comparing", *check_time),
     ];
     let mut text = String::from("seconds: ");
     for (name, time) in parts {

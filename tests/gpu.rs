@@ -3,14 +3,17 @@
 //! failure.
 
 use isolane::cpu::Reference;
+use isolane::gpu::Host;
 use isolane::load::archive;
 use isolane::load::fixtures::state_test::StateTest;
 use isolane::load::fixtures::{self, Kind};
 use isolane::load::json::Json;
-use isolane::spec::{Backend, Batch, Environment, Fork, Transaction};
-use isolane_gpu::{Gpu, GpuOptions, adapters};
+use isolane::source::Cache;
+use isolane::spec::{Backend, Batch, Environment, ExecutionError, Fork, Outcome, Transaction};
+use isolane_gpu::{Gpu, GpuOptions, OpenError, adapters};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 fn open(options: GpuOptions) -> Option<Gpu> {
     let Some(adapter) = adapters().into_iter().next() else {
@@ -120,13 +123,16 @@ fn no_choice_changes_an_outcome() {
     let (names, batch) = mixed();
     let base = GpuOptions::default();
     let choices = [
-        GpuOptions { lanes: 7, ..base },
+        GpuOptions { lanes: 7, check_every: 1, ..base },
         GpuOptions { workgroup: 32, steps: 17, rounds: 1, ..base },
         GpuOptions { lanes: 200, workgroup: 128, steps: 100_000, ..base },
     ];
     for options in choices {
         let Some(gpu) = open(options) else { return };
         assert_eq!(compare(&gpu, &names, &batch), 0, "{options:?}");
+        let (statistics, every) = (gpu.statistics(), u64::from(options.check_every));
+        assert!(statistics.checked * every * 2 >= statistics.device, "{statistics:?}");
+        assert!(!gpu.is_distrusted());
     }
     let Some(gpu) = open(base) else { return };
     let mut reversed = Batch::default();
@@ -137,4 +143,73 @@ fn no_choice_changes_an_outcome() {
     let mut got = gpu.execute(&reversed);
     got.reverse();
     assert_eq!(got, Reference.execute(&batch), "in the other order");
+}
+
+/// A fallback that never agrees with any lane.
+struct Contrary;
+
+impl Backend for Contrary {
+    fn name(&self) -> &'static str {
+        "contrary"
+    }
+    fn execute(&self, batch: &Batch) -> Vec<Result<Outcome, ExecutionError>> {
+        let mut results = Reference.execute(batch);
+        results.iter_mut().flatten().for_each(|outcome| outcome.steps += 1);
+        results
+    }
+}
+
+/// A device that computes wrongly is found by the share of its lanes that runs on the host too. Nothing that it came to is used,
+/// the transaction is kept as a state test, and nothing runs on it again, not even in another process.
+#[test]
+fn a_device_that_computes_wrongly_is_given_up() {
+    let (_, batch) = mixed();
+    let expected = Contrary.execute(&batch);
+    let folder = tempfile::tempdir().expect("a folder");
+    // Kernels that were compiled before.
+    if let Some(kernels) = Cache::default_folder().and_then(|folder| folder.join("kernels").read_dir().ok()) {
+        for file in kernels.flatten() {
+            std::fs::copy(file.path(), folder.path().join(file.file_name())).expect("it can be copied");
+        }
+    }
+    for adapter in adapters() {
+        let mismatches = folder.path().join("mismatches");
+        let open = || {
+            let host = Host { folder: Some(mismatches.clone()) };
+            let fallback = Arc::new(Contrary);
+            Gpu::open(&adapter, Arc::new(host), fallback, GpuOptions::default(), Some(folder.path().to_owned()))
+        };
+        let gpu = match open() {
+            Ok(gpu) => gpu,
+            Err(error) => {
+                println!("{}: {error}", adapter.info().name);
+                continue;
+            }
+        };
+        for round in 1..=2u64 {
+            assert_eq!(gpu.execute(&batch), expected, "only what the fallback came to");
+            let statistics = gpu.statistics();
+            assert!(gpu.is_distrusted());
+            assert_eq!((statistics.device, statistics.fallback), (0, round * expected.len() as u64), "{statistics:?}");
+            assert_eq!(statistics.checked, 1, "{statistics:?}");
+        }
+        let files: Vec<_> = mismatches.read_dir().expect("a folder").flatten().collect();
+        assert_eq!(files.len(), 1);
+        // The state test holds all that it takes: it comes to what the transaction came to in the batch.
+        let mut kept = Batch::default();
+        cases(&mismatches, |_, environment, transaction| {
+            kept.environments.push(environment);
+            kept.transactions.push((0, transaction));
+        });
+        let again = Contrary.execute(&kept);
+        assert!(again.len() == 1 && expected.contains(&again[0]), "{again:?}");
+        match open() {
+            Err(OpenError::Quarantined { reason, file }) => {
+                assert!(reason.contains("on a lane") && file.starts_with(folder.path()), "{reason}");
+            }
+            Err(error) => panic!("{error}"),
+            Ok(_) => panic!("a device that computed wrongly is opened again"),
+        }
+        std::fs::remove_dir_all(&mismatches).expect("it is there");
+    }
 }

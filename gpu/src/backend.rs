@@ -6,9 +6,11 @@
 //! whole on the fallback, and is counted.
 
 use crate::adapter::Adapter;
+use crate::check::{Mismatch, Quarantine};
 use crate::class::CLASSES;
 use crate::code_store::CodeStore;
-use crate::course::{Course, Work, ended, lane_start, recall, refresh, send_ahead};
+use crate::commit::blob_gas;
+use crate::course::{Course, Work, ended, lane_start, refresh, send_ahead};
 use crate::device::{Device, DeviceError};
 use crate::edition::{self, Edition};
 use crate::kernels::{COMPILE_DEADLINE, Kernels};
@@ -19,16 +21,15 @@ use crate::report::escape_reason;
 use crate::services::Services;
 use crate::split;
 use crate::state_tables::StateTables;
-use crate::transition::{self, Available, GAS_PER_BLOB, Overlay, Prepared, Reads, Start, Unsupported};
+use crate::transition::{Available, Overlay, Prepared, Reads, Start};
 use crate::watchdog::Watchdog;
 use isolane_shaders::Kernel;
 use isolane_spec::layout::escape;
-use isolane_spec::{
-    Backend, Batch, Environment, ExecutionError, Order, Outcome, StateError, Status, Transaction, Validation,
-};
+use isolane_spec::{Backend, Batch, ExecutionError, Order, Outcome, Validation};
 use rayon::prelude::*;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -48,12 +49,15 @@ pub struct Gpu {
     inner: Mutex<Inner>,
     /// Threads for the host's part of the work, and for nothing else: whoever waits for the device must never be one of them.
     pool: rayon::ThreadPool,
-    services: Arc<dyn Services>,
-    fallback: Arc<dyn Backend + Send + Sync>,
-    options: GpuOptions,
+    pub(crate) services: Arc<dyn Services>,
+    pub(crate) fallback: Arc<dyn Backend + Send + Sync>,
+    pub(crate) options: GpuOptions,
     adapter: Adapter,
     /// Where compiled kernels are kept.
     cache: Option<PathBuf>,
+    quarantine: Quarantine,
+    /// A lane has come to something else than the fallback.
+    distrusted: AtomicBool,
 }
 
 pub(crate) struct Inner {
@@ -65,7 +69,7 @@ pub(crate) struct Inner {
     statistics: Statistics,
 }
 
-type Results = Vec<(Ran, Result<Outcome, ExecutionError>)>;
+pub(crate) type Results = Vec<(Ran, Result<Outcome, ExecutionError>)>;
 
 impl Gpu {
     /// Opens the adapter, once it has passed its self-test, and compiles the kernels. Where the adapter can hand out what it
@@ -80,6 +84,8 @@ impl Gpu {
         options: GpuOptions,
         cache: Option<PathBuf>,
     ) -> Result<Self, OpenError> {
+        let quarantine = Quarantine::of(adapter.info(), cache.as_deref());
+        quarantine.check()?;
         adapter.self_test(options.deadline)?;
         let kernels = ready(adapter, &options, cache.as_deref())?;
         let inner =
@@ -89,7 +95,17 @@ impl Gpu {
             .thread_name(|index| format!("gpu-host-{index}"))
             .build()
             .map_err(|error| DeviceError::Open(format!("no threads for the host's part: {error}")))?;
-        Ok(Self { inner: Mutex::new(inner), pool, services, fallback, options, adapter: adapter.clone(), cache })
+        Ok(Self {
+            inner: Mutex::new(inner),
+            pool,
+            services,
+            fallback,
+            options,
+            adapter: adapter.clone(),
+            cache,
+            quarantine,
+            distrusted: AtomicBool::new(false),
+        })
     }
 
     /// The adapter.
@@ -175,9 +191,44 @@ impl Gpu {
         let work = || {
             let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
             let inner = &mut *inner;
-            self.pool.install(|| self.execute_alone(inner, batch))
+            self.pool.install(|| self.execute_trusted(inner, batch))
         };
         std::thread::scope(|scope| scope.spawn(work).join()).unwrap_or_else(|payload| resume_unwind(payload))
+    }
+
+    /// Executes a batch on the device, and once more on the fallback where the device turns out to compute wrongly.
+    fn execute_trusted(&self, inner: &mut Inner, batch: &Batch) -> Results {
+        let before = inner.statistics.clone();
+        if !self.is_distrusted() {
+            let results = self.execute_alone(inner, batch);
+            if !self.is_distrusted() {
+                return results;
+            }
+        }
+        inner.kernels = None;
+        let Statistics { device, host, fallback, reasons, reruns, .. } = before;
+        inner.statistics = Statistics { device, host, fallback, reasons, reruns, ..inner.statistics.clone() };
+        let start = Instant::now();
+        let results = self.fallback.execute(batch);
+        let statistics = &mut inner.statistics;
+        statistics.fallback_time += start.elapsed();
+        statistics.fallback += results.len() as u64;
+        *statistics.reasons.entry("device: it computed wrongly".to_owned()).or_default() += results.len() as u64;
+        results.into_iter().map(|result| (Ran::Fallback, result)).collect()
+    }
+
+    /// Whether a lane has come to something else than the fallback: nothing runs on the device any more.
+    #[must_use]
+    pub fn is_distrusted(&self) -> bool {
+        self.distrusted.load(Ordering::Relaxed)
+    }
+
+    /// Gives the device up, and tells of what it got wrong.
+    pub(crate) fn distrust(&self, mismatch: Mismatch) {
+        if !self.distrusted.swap(true, Ordering::Relaxed) {
+            self.quarantine.close(&mismatch);
+            self.services.mismatch(&mismatch);
+        }
     }
 
     /// Executes a batch, part by part where the device cannot hold the states of all its environments at once.
@@ -229,7 +280,7 @@ impl Gpu {
                     .collect();
                 jobs.extend(prepared.into_iter().enumerate().filter_map(|(item, start)| Some((place, item, start?))));
             }
-            if jobs.is_empty() {
+            if jobs.is_empty() || self.is_distrusted() {
                 break;
             }
             for (place, course) in courses.iter().enumerate() {
@@ -278,123 +329,6 @@ impl Gpu {
             courses[place].work.push_back(Work { index, transaction, ran: None, escaped: None });
         }
         courses
-    }
-
-    /// Commits in order what holds; stops at the first transaction that has to run (again).
-    fn commit(&self, course: &mut Course<'_>, results: &mut Results, statistics: &mut Statistics) {
-        while let Some(mut item) = course.work.pop_front() {
-            let result = match course.failed.clone() {
-                Some(error) => Some((Ran::Host, Err(error))),
-                None => self.settle(course, &mut item, statistics),
-            };
-            let Some((ran, result)) = result else {
-                course.work.push_front(item);
-                recall(course, statistics);
-                return;
-            };
-            match &result {
-                Ok(outcome) => {
-                    course.available.gas = course.available.gas.saturating_sub(outcome.gas_used);
-                    if !matches!(outcome.status, Status::Rejected(_)) {
-                        let blobs = item.transaction.blob_versioned_hashes.len() as u64;
-                        course.available.blob_gas = course.available.blob_gas.saturating_sub(blobs * GAS_PER_BLOB);
-                    }
-                    if !course.work.is_empty() && !outcome.diff.is_empty() {
-                        Arc::make_mut(&mut course.state).apply(&outcome.diff);
-                        course.commits.push(outcome.diff.clone());
-                    }
-                }
-                Err(error) => course.failed = Some(error.clone()),
-            }
-            results[item.index] = (ran, result);
-        }
-    }
-
-    /// The outcome of the next transaction of an environment; `None` if it has to run first.
-    fn settle(
-        &self,
-        course: &Course<'_>,
-        item: &mut Work<'_>,
-        statistics: &mut Statistics,
-    ) -> Option<(Ran, Result<Outcome, ExecutionError>)> {
-        if let Some((start, ended, reads, commits)) = item.ran.take() {
-            let stale = course.commits[commits..].iter().any(|diff| transition::conflicts(&reads, diff))
-                || item.transaction.gas_limit > course.available.gas
-                || item.transaction.blob_versioned_hashes.len() as u64 * GAS_PER_BLOB > course.available.blob_gas;
-            if !stale {
-                let finished = contained(|| transition::finish(&start, ended, &*course.state));
-                let Some(finished) = finished else {
-                    return Some((
-                        Ran::Fallback,
-                        self.escape(course, item.transaction, "state".to_owned(), statistics),
-                    ));
-                };
-                statistics.device += 1;
-                return Some((Ran::Device, finished.map_err(ExecutionError::State)));
-            }
-            statistics.reruns += 1;
-        }
-        if let Some(reason) = item.escaped.take() {
-            return Some((Ran::Fallback, self.escape(course, item.transaction, reason, statistics)));
-        }
-        if let Some(reason) = edition::unfit(course.environment) {
-            return Some((Ran::Fallback, self.escape(course, item.transaction, reason.to_owned(), statistics)));
-        }
-        // A defect of the state is the fallback's to report; it stays in its environment.
-        let Some(prepared) = self.prepare(course.environment, &course.state, item.transaction, course.available) else {
-            return Some((Ran::Fallback, self.escape(course, item.transaction, "state".to_owned(), statistics)));
-        };
-        match prepared {
-            Ok(Prepared::Run(start)) if start.gas > MOST_GAS => {
-                Some((Ran::Fallback, self.escape(course, item.transaction, "gas".to_owned(), statistics)))
-            }
-            Ok(Prepared::Run(_)) => None,
-            Ok(Prepared::Done(outcome)) => {
-                statistics.host += 1;
-                Some((Ran::Host, Ok(*outcome)))
-            }
-            Ok(Prepared::Unsupported(reason)) => {
-                let reason = match reason {
-                    Unsupported::Fork(fork) => format!("{fork} rules"),
-                    Unsupported::Restricted => escape_reason(escape::RESTRICTED).to_owned(),
-                };
-                Some((Ran::Fallback, self.escape(course, item.transaction, reason, statistics)))
-            }
-            Err(error) => Some((Ran::Host, Err(error.into()))),
-        }
-    }
-
-    /// Prepares a transaction; `None` where the state panics.
-    fn prepare(
-        &self,
-        environment: &Environment,
-        state: &Overlay,
-        transaction: &Transaction,
-        available: Available,
-    ) -> Option<Result<Prepared, StateError>> {
-        contained(|| transition::prepare(environment, state, transaction, available, &*self.services))
-    }
-
-    /// Executes a transaction on the fallback.
-    fn escape(
-        &self,
-        course: &Course<'_>,
-        transaction: &Transaction,
-        reason: String,
-        statistics: &mut Statistics,
-    ) -> Result<Outcome, ExecutionError> {
-        statistics.fallback += 1;
-        *statistics.reasons.entry(reason).or_default() += 1;
-        let mut environment = Environment { state: course.state.clone(), ..course.environment.clone() };
-        // What the transactions before it left of the block is left for it.
-        let block = &mut environment.block;
-        block.gas_used = block.gas_limit.saturating_sub(course.available.gas);
-        block.blob_gas_used = blob_gas(course.environment).saturating_sub(course.available.blob_gas);
-        let batch = Batch { environments: vec![environment], transactions: vec![(0, transaction.clone())] };
-        let start = Instant::now();
-        let outcome = self.fallback.execute(&batch).pop();
-        statistics.fallback_time += start.elapsed();
-        outcome.unwrap_or_else(|| Err(ExecutionError::Panic("the fallback returned nothing".to_owned())))
     }
 
     /// The environments as lanes see them, with what of their states is sent ahead.
@@ -545,24 +479,14 @@ impl Gpu {
     }
 }
 
-/// Blob gas of a whole block.
-fn blob_gas(environment: &Environment) -> u64 {
-    environment.rules.blob_schedule.max.saturating_mul(GAS_PER_BLOB)
-}
-
-/// What reads a state; `None` where that panics.
-fn contained<T>(work: impl FnOnce() -> T) -> Option<T> {
-    catch_unwind(AssertUnwindSafe(work)).ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::adapters;
     use isolane_spec::{
-        AccountInfo, Authorization, BlockContext, Bytes, Fork, H160, H256, Halt, InvalidTransaction, MemoryState, Rules,
+        AccountInfo, Authorization, BlockContext, Bytes, Environment, Fork, H160, H256, Halt, InvalidTransaction,
+        MemoryState, Rules, Transaction,
     };
-    use std::sync::atomic::Ordering;
 
     struct NoServices;
 
@@ -576,6 +500,7 @@ mod tests {
         fn authority(&self, _: &Authorization) -> Option<H160> {
             None
         }
+        fn mismatch(&self, _: &Mismatch) {}
     }
 
     /// A fallback whose outcomes no lane has.
@@ -623,6 +548,8 @@ mod tests {
                 options,
                 adapter,
                 cache: None,
+                quarantine: Quarantine::of(adapters()[0].info(), None),
+                distrusted: AtomicBool::new(false),
             };
             for round in 1..=2 {
                 assert_eq!(gpu.execute(&batch), Told.execute(&batch));

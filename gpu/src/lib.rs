@@ -3,8 +3,10 @@
 
 pub mod adapter;
 pub mod backend;
+mod check;
 pub mod class;
 mod code_store;
+mod commit;
 mod course;
 pub mod device;
 mod edition;
@@ -24,6 +26,7 @@ mod watchdog;
 
 pub use adapter::{Adapter, AdapterInfo, Capabilities, adapters};
 pub use backend::Gpu;
+pub use check::Mismatch;
 pub use device::DeviceError;
 pub use kernels::Times;
 pub use options::{Capacity, GpuOptions, OpenError, Ran, Statistics};

@@ -4,6 +4,7 @@ use crate::device::DeviceError;
 use crate::kernels::Times;
 use crate::probe::SelfTestError;
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// How a device is used. No choice changes a result.
@@ -21,11 +22,22 @@ pub struct GpuOptions {
     pub deadline: Duration,
     /// Whether each kernel runs alone and is timed: for profiles, it costs time.
     pub timed: bool,
+    /// One in so many transactions of lanes runs on the fallback too; 0: none. Where any differs, the batch runs on the fallback, and
+    /// the device is given up.
+    pub check_every: u32,
 }
 
 impl Default for GpuOptions {
     fn default() -> Self {
-        Self { lanes: 65_536, workgroup: 64, steps: 512, rounds: 6, deadline: Duration::from_secs(120), timed: false }
+        Self {
+            lanes: 65_536,
+            workgroup: 64,
+            steps: 512,
+            rounds: 6,
+            deadline: Duration::from_secs(120),
+            timed: false,
+            check_every: 256,
+        }
     }
 }
 
@@ -42,6 +54,8 @@ pub struct Statistics {
     pub reasons: BTreeMap<String, u64>,
     /// Times that a lane's transaction ran again because a transaction before it changed what it had read.
     pub reruns: u64,
+    /// Transactions of lanes that the fallback executed too, to compare.
+    pub checked: u64,
     /// EVM instructions that lanes executed.
     pub steps: u64,
     /// Where the device's time went.
@@ -52,6 +66,8 @@ pub struct Statistics {
     pub finish: Duration,
     /// Of that, what the fallback took.
     pub fallback_time: Duration,
+    /// Likewise, what comparing took.
+    pub check_time: Duration,
 }
 
 /// The lanes of a class on a device.
@@ -71,6 +87,14 @@ pub enum OpenError {
     /// It failed its self-test.
     #[error("the self-test failed: {0}")]
     SelfTest(#[from] SelfTestError),
+    /// A lane of it came to something else than the CPU, now or in an earlier process.
+    #[error("it computed wrongly: {reason}; delete {} to try it again", file.display())]
+    Quarantined {
+        /// What it got wrong.
+        reason: String,
+        /// The note that says so.
+        file: PathBuf,
+    },
     /// It could not be readied.
     #[error(transparent)]
     Device(#[from] DeviceError),

@@ -158,7 +158,8 @@ pub fn run(arguments: &Arguments) -> Result<Exit, CliError> {
 }
 
 fn backend(arguments: &Arguments) -> Result<Box<dyn Backend + Send + Sync>, CliError> {
-    let backend = BackendArgs { backend: arguments.backend, adapter: arguments.adapter.clone(), lanes: None };
+    let backend =
+        BackendArgs { backend: arguments.backend, adapter: arguments.adapter.clone(), lanes: None, check_every: None };
     let chosen = Chosen::open(&backend).map_err(|error| CliError::device(error.to_string()))?;
     Ok(match (chosen.backend(), arguments.backend) {
         (Some(backend), _) => Box::new(backend),

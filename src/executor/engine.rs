@@ -28,7 +28,7 @@ pub(super) enum Engine {
 impl Engine {
     pub fn open(kind: BackendKind, adapter: Option<String>) -> Result<Self, NoDevice> {
         let lockstep = || Arc::new(Lockstep::new());
-        let arguments = BackendArgs { backend: kind, adapter, lanes: None };
+        let arguments = BackendArgs { backend: kind, adapter, lanes: None, check_every: None };
         Ok(match kind {
             BackendKind::Cpu => Self::Cpu,
             BackendKind::Lockstep => Self::Lockstep(lockstep()),

@@ -9,6 +9,7 @@ mod toy;
 
 use isolane::cpu::precompile::{PrecompileError, Run as _};
 use isolane::spec::{Authorization, Fork, H160, Halt, Precompile};
+use isolane_gpu::Mismatch;
 use isolane_gpu::services::Services;
 use isolane_gpu::transition::recover_authority;
 use std::path::{Path, PathBuf};
@@ -32,6 +33,10 @@ impl Services for Host {
 
     fn authority(&self, authorization: &Authorization) -> Option<H160> {
         recover_authority(authorization)
+    }
+
+    fn mismatch(&self, _: &Mismatch) {
+        unreachable!("nothing runs on a device here");
     }
 }
 

@@ -18,6 +18,7 @@ impl Services for NoServices {
     fn authority(&self, _: &isolane_spec::Authorization) -> Option<H160> {
         None
     }
+    fn mismatch(&self, _: &crate::Mismatch) {}
 }
 
 const SENDER: H160 = H160([1; 20]);
