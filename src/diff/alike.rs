@@ -9,8 +9,10 @@ use std::sync::Arc;
 
 /// Copies of most programs.
 pub const COPIES: u64 = 16;
-/// Copies of the others: as many lanes as a group has.
+/// Copies of others: as many lanes as a group has.
 const MANY: u64 = 64;
+/// Copies in one environment now and then: more groups than there are threads, so that one has a lane that ran it before.
+const CROWD: u64 = 320;
 
 /// How the copies of a program differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,7 +59,11 @@ pub fn copies(generator: &Generator, seed: u64, index: u64) -> Vec<Case> {
         divergent::replace(&mut words, &mut base);
     }
     let Some(original) = base.transactions.first().cloned() else { return Vec::new() };
-    let count = if kind == Kind::Many { MANY } else { COPIES };
+    let count = match kind {
+        Kind::Many => MANY,
+        Kind::Independent if index % 64 == 4 => CROWD,
+        _ => COPIES,
+    };
     let mut cases = Vec::with_capacity(count as usize);
     let mut random = Random::new(seed ^ 0xa11e, index);
     let mut apart = Random::new(seed ^ 0xa9a7, index);
@@ -224,7 +230,8 @@ mod tests {
             let transactions: Vec<&Transaction> = cases.iter().flat_map(|case| &case.transactions).collect();
             let forks = different(&cases, |case| case.rules.fork.to_string());
             let orders: Vec<Order> = cases.iter().map(|case| case.setting.order).collect();
-            assert_eq!(transactions.len(), if index % 8 == 7 { 64 } else { 16 });
+            let count = if index == 4 { CROWD } else { COPIES };
+            assert_eq!(transactions.len() as u64, if index % 8 == 7 { MANY } else { count });
             assert_eq!(forks, if index % 8 == 5 { 2 } else { 1 });
             assert_eq!(cases.len() == 1, matches!(index % 8, 4 | 6));
             assert_eq!(orders[0] == Order::Independent, index % 8 == 4);

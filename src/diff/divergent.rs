@@ -62,7 +62,21 @@ pub fn replace(random: &mut Random, case: &mut Case) {
     let info = AccountInfo { nonce: 1, balance: U256::exp10(9), code_hash: keccak(&code) };
     let storage: Vec<(U256, U256)> = (0..4u64).map(|key| (key.into(), random.word())).collect();
     state.insert(address, info, code, storage);
+    if random.chance(500) {
+        // One of the two that it calls keeps and returns its input.
+        let code = echo(case.rules.fork);
+        let info = AccountInfo { nonce: 1, code_hash: keccak(&code), ..AccountInfo::default() };
+        state.insert(world::contract(2), info, code, []);
+    }
     case.transactions = vec![transaction];
+}
+
+fn echo(fork: Fork) -> Bytes {
+    let mut code = Code::new(fork);
+    code.push(0.into()).op(op::CALLDATALOAD).op(op::CALLDATASIZE).op(op::SSTORE);
+    code.op(op::CALLDATASIZE).push(0.into()).push(0.into()).op(op::CALLDATACOPY);
+    code.op(op::CALLDATASIZE).push(0.into()).op(op::RETURN);
+    code.finish()
 }
 
 /// Words as different as can be.
@@ -303,7 +317,7 @@ impl Writer<'_> {
         self.op(op::POP, 1, 0);
     }
 
-    /// A call of one of two contracts, with some memory, to some memory.
+    /// A call of one of two contracts or of the identity precompile, with some memory, to some memory.
     fn call(&mut self) {
         let kinds = [op::CALL, op::CALLCODE, op::DELEGATECALL, op::STATICCALL];
         let kind = self.random.pick(&kinds);
@@ -317,12 +331,17 @@ impl Writer<'_> {
             self.small(1);
         }
         let [one, other] = [1, 2].map(|index| U256::from_big_endian(&world::contract(index).0));
-        if self.random.chance(500) {
-            self.code.push(one);
-            self.height += 1;
-        } else {
-            self.small(1);
-            self.code.push(one ^ other).op(op::MUL).push(other).op(op::XOR);
+        match self.random.below(4) {
+            0 => self.push(4),
+            1 => {
+                let to = self.random.pick(&[one, other]);
+                self.code.push(to);
+                self.height += 1;
+            }
+            _ => {
+                self.small(1);
+                self.code.push(one ^ other).op(op::MUL).push(other).op(op::XOR);
+            }
         }
         self.push(40_000);
         self.op(kind, if has_value { 7 } else { 6 }, 1);
