@@ -1,6 +1,6 @@
 //! The GPU backend with what it asks of the host: cryptography and the fallback come from the reference.
 
-use crate::diff::case::Case;
+use crate::diff::case::{Case, Setting};
 use crate::diff::write;
 use crate::source::Cache;
 use clap::{Args, ValueEnum};
@@ -65,6 +65,7 @@ fn keep(folder: &Path, mismatch: &Mismatch) -> std::io::Result<Option<PathBuf>> 
         state: Arc::new(state.clone()),
         formula: false,
         transactions: vec![transaction.clone()],
+        setting: Setting::default(),
     };
     let comment = format!("a lane came to {got:?}");
     let Some(test) = write::state_test("isolane_lane_mismatch", &comment, &case, expected) else { return Ok(None) };

@@ -1,9 +1,10 @@
 //! The backends of this machine that can be compared.
 
 use super::compare::Exactness;
+use super::levels::Levels;
 use super::trace::{self, Trace};
 use crate::gpu::{BackendArgs, BackendKind};
-use isolane_cpu::{Lockstep, Reference};
+use isolane_cpu::Reference;
 use isolane_spec::{Backend, Environment, ExecutionError, Transaction};
 
 /// Runs the last of these transactions step by step, after the others.
@@ -71,7 +72,7 @@ pub fn found() -> Vec<Candidate> {
     let mut list = vec![Candidate::exact(Reference).traced(traced).one_by_one()];
     #[cfg(feature = "revm")]
     list.push(Candidate::oracle(super::oracle::Revm).traced(super::oracle::trace).one_by_one());
-    list.push(Candidate::exact(Lockstep::new()));
+    list.push(Candidate::exact(Levels::found()));
     list.extend(device(false));
     list
 }

@@ -5,9 +5,11 @@ use super::case::Case;
 use super::compare::{Difference, Exactness};
 use super::coverage::Coverage;
 use super::generate::Generator;
-use super::run::{Finding, Tally, compare, differing, differs};
+use super::restrict::{self, Restrictions};
+use super::run::{Executed, Finding, Tally, compare, differing, differs};
 use super::trace::{self, Divergence};
-use super::{alike, edge, load, minimise, mutate, write};
+use super::{alike, edge, load, minimise, mutate, sequences, write};
+use isolane_cpu::SequenceStats;
 use isolane_spec::Fork;
 use rayon::prelude::*;
 use serde_json::Value;
@@ -95,6 +97,10 @@ pub struct Report {
     pub coverage: Coverage,
     /// How many were watched.
     pub watched: u64,
+    /// What permissions and budgets cut.
+    pub restrictions: Restrictions,
+    /// How many transactions of sequences were executed ahead of their turn.
+    pub ahead: SequenceStats,
     /// Fixtures that are no state tests.
     pub passed_over: u64,
     /// The first differences of each kind.
@@ -147,6 +153,8 @@ pub fn run(plan: &Plan, candidates: &[Candidate], progress: &dyn Fn(Progress)) -
     if plan.programs > 0 {
         run.programs(plan);
         run.groups(plan);
+        run.restricted(plan);
+        run.sequences(plan);
     }
     let mut sources = Vec::new();
     run.loaded(plan, &mut sources)?;
@@ -163,10 +171,11 @@ impl Run<'_> {
         (self.progress)(Progress { part, done, total, differences });
     }
 
-    fn compare(&mut self, cases: &[Case], tally: &mut Tally) {
-        let (found, findings, _) = compare(self.candidates, cases);
+    fn compare(&mut self, cases: &[Case], tally: &mut Tally) -> Vec<Executed> {
+        let (found, findings, results) = compare(self.candidates, cases);
         tally.add(found);
         self.collect(findings);
+        results
     }
 
     fn collect(&mut self, findings: Vec<Finding>) {
@@ -244,6 +253,81 @@ impl Run<'_> {
             at = next;
         }
         self.part("programs in groups", 0, tally, start);
+    }
+
+    /// Programs with permissions and budgets, between backends of isolane's own: no other knows any.
+    fn restricted(&mut self, plan: &Plan) {
+        let own = self.candidates.iter().filter(|candidate| candidate.exactness == Exactness::Everything).count();
+        if own < 2 || self.candidates.first().is_none_or(|first| first.exactness != Exactness::Everything) {
+            return;
+        }
+        let start = Instant::now();
+        let generator = Generator::new(plan.seed, &plan.forks);
+        let mut tally = Tally::default();
+        let count = plan.programs.div_ceil(restrict::EVERY);
+        let end = plan.first.saturating_add(count);
+        let mut at = plan.first;
+        while at < end {
+            self.tell("restricted programs", at - plan.first, count);
+            let next = end.min(at.saturating_add(CHUNK / 2));
+            let restricted = |index| restrict::restricted(&generator, plan.seed, index);
+            let cases: Vec<Case> = (at..next).into_par_iter().flat_map(restricted).collect();
+            let results = self.compare(&cases, &mut tally);
+            let transactions = cases.iter().flat_map(|case| case.transactions.iter().map(move |_| case));
+            for (case, result) in transactions.zip(&results) {
+                if let Some(restriction) = &case.setting.restriction {
+                    self.report.restrictions.count(restriction, result);
+                }
+            }
+            at = next;
+        }
+        self.part("restricted programs", 0, tally, start);
+    }
+
+    /// Sequences of transactions that may depend on each other; on the reference also ahead of their turn.
+    fn sequences(&mut self, plan: &Plan) {
+        let start = Instant::now();
+        let generator = Generator::new(plan.seed, &plan.forks);
+        let mut tally = Tally::default();
+        let count = plan.programs.div_ceil(sequences::EVERY);
+        let end = plan.first.saturating_add(count);
+        let mut at = plan.first;
+        while at < end {
+            self.tell("sequences", at - plan.first, count);
+            let next = end.min(at.saturating_add(CHUNK / 16));
+            let cases: Vec<Case> =
+                (at..next).into_par_iter().map(|index| sequences::sequence(&generator, plan.seed, index)).collect();
+            let results = self.compare(&cases, &mut tally);
+            self.ahead(&cases, &results, &mut tally);
+            at = next;
+        }
+        self.part("sequences", 0, tally, start);
+    }
+
+    /// Runs sequences on the reference ahead of their turn, one after the other, so that there are threads for it.
+    fn ahead(&mut self, cases: &[Case], results: &[Executed], tally: &mut Tally) {
+        if self.candidates.first().is_none_or(|first| first.name() != "cpu") {
+            return;
+        }
+        let mut position = 0;
+        for case in cases {
+            let range = position..position + case.transactions.len();
+            position = range.end;
+            let (ahead, stats) = sequences::ahead(case);
+            self.report.ahead.ahead += stats.ahead;
+            self.report.ahead.stale += stats.stale;
+            let mut pairs = results.get(range).unwrap_or_default().iter().zip(&ahead).enumerate();
+            if let Some((transaction, (left, right))) = pairs.find(|(_, (left, right))| left != right) {
+                *tally.different.entry("cpu, ahead").or_default() += 1;
+                self.findings.push(Finding {
+                    case: case.clone(),
+                    transaction,
+                    backends: ["cpu", "cpu, ahead"],
+                    against: 0,
+                    differences: differing(left, right, Exactness::Everything),
+                });
+            }
+        }
     }
 
     /// Fixtures, blocks and workloads as they are; they are kept for mutation.
@@ -451,13 +535,14 @@ fn first_step(left: &Candidate, right: &Candidate, case: &Case, transaction: usi
 
 /// The command that finds the difference again.
 fn command(finding: &Finding, plan: &Plan) -> String {
-    let backends = finding.backends.join(",").replace(", watched", ",revm");
+    let backends = finding.backends.join(",").replace("cpu, watched", "revm").replace("cpu, ahead", "revm");
     let forks: Vec<&str> = plan.forks.iter().map(|fork| fork.name()).collect();
     let forks = if plan.forks == Fork::ALL { "all".to_owned() } else { forks.join(",") };
     let name = &finding.case.name;
     let index = |name: &str| name.split([':', ' ']).nth(2).unwrap_or_default().to_owned();
-    if name.starts_with("program ") {
-        let seed = plan.seed;
+    let program = name.trim_start_matches("restricted ").trim_start_matches("sequence ");
+    if program.starts_with("program ") {
+        let (seed, name) = (plan.seed, program);
         format!("isolane diff --backends {backends} --forks {forks} --seed {seed} --first {} --fuzz 1", index(name))
     } else if name.starts_with("mutation ") {
         let mut inputs = String::new();

@@ -2,8 +2,8 @@
 
 use crate::load::fixtures::state_test::StateTestView;
 use isolane_spec::{
-    Batch, BlobSchedule, BlockContext, Environment, Fork, H160, MemoryState, Rules, StateView, Transaction,
-    blob_base_fee,
+    Batch, BlobSchedule, BlockContext, Budget, Environment, EnvironmentId, Fork, H160, H256, MemoryState,
+    MessagePolicy, Messaging, Order, Permissions, Rules, StateView, Transaction, blob_base_fee,
 };
 use std::sync::Arc;
 
@@ -22,8 +22,47 @@ pub struct Case {
     pub state: Arc<MemoryState>,
     /// BLOCKHASH is the formula of state tests, not what the state records.
     pub formula: bool,
+    /// What its environment has besides the protocol, and how its transactions relate.
+    pub setting: Setting,
     /// In their order.
     pub transactions: Vec<Transaction>,
+}
+
+/// What an environment has besides the protocol, and how its transactions relate.
+#[derive(Clone, Debug, Default)]
+pub struct Setting {
+    /// Whether each transaction starts from what the one before it left.
+    pub order: Order,
+    /// What it may not do, and what it may spend.
+    pub restriction: Option<Arc<Restriction>>,
+}
+
+/// Permissions and a budget.
+#[derive(Clone, Debug, Default)]
+pub struct Restriction {
+    /// What the environment may do.
+    pub permissions: Permissions,
+    /// What a transaction may spend.
+    pub budget: Budget,
+    /// Whether there is an exchange, and another environment to send messages to.
+    pub messaging: bool,
+}
+
+/// The environment that messages of a case come from, and the one that they can go to.
+pub const PEERS: [&str; 2] = ["here", "there"];
+
+/// The exchange of a case.
+fn messaging() -> Option<Messaging> {
+    let [here, there] = PEERS.map(|name| EnvironmentId::new(name).ok());
+    let (environment, there) = (here?, there?);
+    Some(Messaging {
+        environment,
+        environments: [environment, there].into(),
+        manifest: H256::zero(),
+        epoch: 7,
+        policy: Arc::new(MessagePolicy::default()),
+        reader: None,
+    })
 }
 
 impl Case {
@@ -34,7 +73,14 @@ impl Case {
             true => Arc::new(StateTestView(self.state.clone())),
             false => self.state.clone(),
         };
-        Environment::new(self.name.clone(), self.rules, self.block.clone(), state)
+        let mut environment = Environment::new(self.name.clone(), self.rules, self.block.clone(), state);
+        environment.order = self.setting.order;
+        if let Some(restriction) = &self.setting.restriction {
+            environment.permissions = restriction.permissions.clone();
+            environment.budget = restriction.budget;
+            environment.messaging = messaging().filter(|_| restriction.messaging);
+        }
+        environment
     }
 
     /// The same in another fork, with that fork's blob parameters and prices.

@@ -1,10 +1,10 @@
 //! Edge values, and the sweep of all opcodes that compute over them.
 //!
 //! A lane carries one left operand and hundreds of right ones. Each opcode runs in two forms, since a backend may
-//! treat them differently: with operands from memory in a loop, and with operands pushed in straight-line code. A lane
-//! returns all its results.
+//! treat them differently: with operands from memory in a loop, and with operands pushed in straight-line code; some also
+//! the other way round in a loop. A lane returns all its results.
 
-use super::case::Case;
+use super::case::{Case, Setting};
 use super::code::Code;
 use isolane_spec::opcode::{Opcode, op};
 use isolane_spec::{AccountInfo, BlockContext, Bytes, Fork, H160, MemoryState, Rules, Transaction, U256};
@@ -86,6 +86,10 @@ pub const BINARY: [u8; 21] = [
     op::SHR,
     op::SAR,
 ];
+/// Those of them that are also swept with the first operand common to all lanes: a backend that executes lanes together
+/// may treat that differently.
+const COMMON_FIRST: [u8; 10] =
+    [op::SHL, op::SHR, op::SAR, op::BYTE, op::SIGNEXTEND, op::SUB, op::LT, op::GT, op::SLT, op::SGT];
 /// Of one.
 pub const UNARY: [u8; 3] = [op::ISZERO, op::NOT, op::CLZ];
 /// Of three.
@@ -144,6 +148,10 @@ fn lanes(fork: Fork) -> Vec<Lane> {
             lanes.push(lane(fork, opcode, code, &[], all.len()));
         }
     }
+    for opcode in there(&COMMON_FIRST) {
+        let code = with_common_first(fork, opcode, all);
+        lanes.extend(all.iter().map(|second| lane(fork, opcode, code.clone(), &[*second], all.len())));
+    }
     lanes
 }
 
@@ -172,6 +180,7 @@ fn lane(fork: Fork, opcode: u8, code: Bytes, input: &[U256], vectors: usize) -> 
         excess_blob_gas: 0,
         state: Arc::new(state),
         formula: true,
+        setting: Setting::default(),
         transactions: vec![transaction],
     };
     case.set_fork(fork);
@@ -181,6 +190,23 @@ fn lane(fork: Fork, opcode: u8, code: Bytes, input: &[U256], vectors: usize) -> 
 /// A loop over a table of last operands behind the code; the operands before come from the call data. Operand 1 is on
 /// top of the stack.
 fn from_memory(fork: Fork, opcode: u8, operands: u8, table: &[U256]) -> Bytes {
+    table_loop(fork, opcode, table, |code| {
+        code.op(op::DUP1).op(op::MLOAD);
+        for operand in (1..operands).rev() {
+            code.push(U256::from(32 * (operand - 1))).op(op::CALLDATALOAD);
+        }
+    })
+}
+
+/// The other way round: a table of first operands, and the second from the call data.
+fn with_common_first(fork: Fork, opcode: u8, table: &[U256]) -> Bytes {
+    table_loop(fork, opcode, table, |code| {
+        code.push(0.into()).op(op::CALLDATALOAD).op(op::DUP1 + 1).op(op::MLOAD);
+    })
+}
+
+/// A loop over a table behind the code. `operands` pushes them, where the offset of the table's word is on top.
+fn table_loop(fork: Fork, opcode: u8, table: &[U256], operands: impl Fn(&mut Code)) -> Bytes {
     let mut code = Code::new(fork);
     let size = U256::from(32 * table.len());
     let data = code.add_data(table.iter().flat_map(U256::to_big_endian).collect());
@@ -190,10 +216,7 @@ fn from_memory(fork: Fork, opcode: u8, operands: u8, table: &[U256]) -> Bytes {
     let start = code.new_label();
     code.place(start);
     // [offset]
-    code.op(op::DUP1).op(op::MLOAD);
-    for operand in (1..operands).rev() {
-        code.push(U256::from(32 * (operand - 1))).op(op::CALLDATALOAD);
-    }
+    operands(&mut code);
     code.op(opcode).op(op::DUP1 + 1).op(op::MSTORE);
     code.push(32.into()).op(op::ADD);
     code.op(op::DUP1).push(size).op(op::GT).push_label(start).op(op::JUMPI);
@@ -229,14 +252,20 @@ mod tests {
         assert!(vectors >= 700_000, "{vectors} vectors");
     }
 
-    /// The lanes compute what they are meant to: the two forms agree, and a few results are right.
+    /// The lanes compute what they are meant to: the forms agree, and a few results are right.
     #[test]
-    fn both_forms_return_every_result() {
+    fn all_forms_return_every_result() {
         let all = values();
         let cases: Vec<Case> = lanes(Fork::Osaka).into_iter().map(|lane| lane.case).collect();
         let sub = cases.iter().filter(|case| case.name.contains(", SUB,")).cloned().collect::<Vec<_>>();
-        assert_eq!(sub.len(), 2 * all.len());
-        for (index, pair) in Reference.execute(&batch(&sub)).chunks(2).enumerate() {
+        assert_eq!(sub.len(), 3 * all.len());
+        let (sub, common) = sub.split_at(2 * all.len());
+        for (result, right) in Reference.execute(&batch(common)).iter().zip(all) {
+            let expected: Vec<u8> =
+                all.iter().flat_map(|left| left.overflowing_sub(*right).0.to_big_endian()).collect();
+            assert_eq!(result.as_ref().expect("an outcome").output.as_ref(), expected.as_slice());
+        }
+        for (index, pair) in Reference.execute(&batch(sub)).chunks(2).enumerate() {
             let outputs: Vec<_> = pair.iter().map(|result| &result.as_ref().expect("an outcome").output).collect();
             assert_eq!(outputs[0], outputs[1]);
             let expected: Vec<u8> =

@@ -2,7 +2,7 @@
 //! are meant to be. The libFuzzer targets under `fuzz/` call them, and `tests/fuzz.rs` over the corpus and mutations of it.
 
 use super::backends::Candidate;
-use super::case::Case;
+use super::case::{Case, Setting};
 use super::run;
 use crate::convert::keccak;
 use crate::load::block_pack::{BlockPack, memory_state};
@@ -173,6 +173,7 @@ pub fn execution(bytes: &[u8]) -> bool {
         excess_blob_gas: 0,
         state: Arc::new(state),
         formula: true,
+        setting: Setting::default(),
         transactions: vec![Transaction {
             sender: SENDER,
             to: Some(CONTRACTS[0]),

@@ -139,6 +139,7 @@ mod tests {
             excess_blob_gas: 0,
             state: Arc::new(state),
             formula: false,
+            setting: crate::diff::case::Setting::default(),
             transactions: vec![Transaction {
                 sender: account(0x2000),
                 to: Some(account(0x1000)),

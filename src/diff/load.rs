@@ -1,6 +1,6 @@
 //! Cases from fixtures, block packs and workloads.
 
-use super::case::Case;
+use super::case::{Case, Setting};
 use crate::block::block_context;
 use crate::chain::ChainSpec;
 use crate::conformance::address_of;
@@ -99,6 +99,7 @@ fn case(
         excess_blob_gas: test.block.excess_blob_gas(),
         state: test.pre.clone(),
         formula: true,
+        setting: Setting::default(),
         transactions: vec![transaction],
     })
 }
@@ -150,6 +151,7 @@ fn block(path: &Path) -> Result<Option<Case>, InputError> {
         excess_blob_gas: header.excess_blob_gas.unwrap_or_default(),
         state: Arc::new(state),
         formula: false,
+        setting: Setting::default(),
         transactions,
     }))
 }
@@ -171,6 +173,7 @@ pub fn workloads(folder: &Path) -> Result<Vec<Case>, Problem> {
                 excess_blob_gas: 0,
                 state: workload.state.clone(),
                 formula: false,
+                setting: Setting::default(),
                 transactions: vec![transaction.clone()],
             });
         }

@@ -4,6 +4,7 @@ use super::campaign::{Explained, Part, Plan, Report, slug};
 use super::coverage::{ForkCoverage, halts};
 use super::run::Tally;
 use comfy_table::{ContentArrangement, Table, presets};
+use isolane_cpu::SequenceStats;
 use isolane_cpu::precompile::Precompile;
 use isolane_spec::Fork;
 use isolane_spec::opcode::OPCODES;
@@ -49,6 +50,14 @@ pub fn text(backends: &[&str], plan: &Plan, report: &Report) -> String {
     let _ = writeln!(text, "\n{parts}");
     reasons(&mut text, report);
     coverage_text(&mut text, report);
+    restrictions_text(&mut text, report);
+    if report.ahead.ahead > 0 {
+        let SequenceStats { ahead, stale } = report.ahead;
+        let _ = writeln!(
+            text,
+            "\nsequences: {ahead} transactions were executed ahead of their turn, {stale} of them again"
+        );
+    }
     for (index, explained) in report.explained.iter().enumerate() {
         explain(&mut text, index, explained);
     }
@@ -184,6 +193,23 @@ fn coverage_text(text: &mut String, report: &Report) {
     let _ = writeln!(text, "{rows}");
 }
 
+/// What permissions and budgets cut.
+fn restrictions_text(text: &mut String, report: &Report) {
+    let seen = &report.restrictions;
+    if seen.transactions() == 0 {
+        return;
+    }
+    let counts: Vec<String> = seen.counts().into_iter().map(|(name, count)| format!("{name} {count}")).collect();
+    let missing = seen.missing();
+    let missing = if missing.is_empty() { "none".to_owned() } else { missing.join(", ") };
+    let _ = writeln!(
+        text,
+        "\ncut by permissions and budgets, of {} transactions: {}; missing: {missing}",
+        seen.transactions(),
+        counts.join(", ")
+    );
+}
+
 /// The first names of a list; a short run misses many, and `--json` has them all.
 fn shortened(names: &[String]) -> String {
     let mut text = names.iter().take(LISTED).map(String::as_str).collect::<Vec<_>>().join(" ");
@@ -239,10 +265,13 @@ fn explain(text: &mut String, index: usize, explained: &Explained) {
             let _ = writeln!(text, "  first step   none differs, or the backend cannot be watched");
         }
     }
+    if let Some(restriction) = &explained.minimised.setting.restriction {
+        let _ = writeln!(text, "  restriction  {restriction:?}");
+    }
     if explained.state_test.is_none() {
         let _ = writeln!(
             text,
-            "  state test   none: it takes several transactions, or no backend that is trusted can judge it"
+            "  state test   none: it takes several transactions or a restriction, or no backend that is trusted can judge it"
         );
     }
     let _ = writeln!(text, "  again        {}", explained.command);
@@ -309,12 +338,21 @@ pub fn json_lines(backends: &[&str], plan: &Plan, report: &Report) -> String {
             "type": "fork", "fork": fork.name(), "backend": backend, "equal": equal, "unjudged": unjudged,
         }));
     }
+    if report.restrictions.transactions() > 0 {
+        let cut: serde_json::Map<String, Value> =
+            report.restrictions.counts().into_iter().map(|(name, count)| (name, json!(count))).collect();
+        lines.push(json!({
+            "type": "restrictions", "transactions": report.restrictions.transactions(), "cut": cut,
+            "missing": report.restrictions.missing(),
+        }));
+    }
     for explained in &report.explained {
         lines.push(difference_json(explained));
     }
     lines.push(json!({
         "type": "summary", "backends": backends, "seed": plan.seed, "forks": plan.forks.iter().map(|fork| fork.name()).collect::<Vec<_>>(),
         "compared": report.compared(), "different": report.differences(), "watched": report.watched,
+        "ahead": report.ahead.ahead, "stale": report.ahead.stale,
         "exitCode": u8::from(report.differences() > 0),
     }));
     lines.into_iter().fold(String::new(), |mut text, mut line| {

@@ -1,6 +1,6 @@
 //! Cases with the outcome that the EIPs demand.
 
-use isolane::diff::case::Case;
+use isolane::diff::case::{Case, Setting};
 use isolane::diff::code::Code;
 use isolane::spec::opcode::op;
 use isolane::spec::{
@@ -120,6 +120,7 @@ impl World {
             excess_blob_gas: 0,
             state: Arc::new(self.state),
             formula: true,
+            setting: Setting::default(),
             transactions: self.transactions,
         };
         case.set_fork(self.fork);

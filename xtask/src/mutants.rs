@@ -1,4 +1,4 @@
-//! `cargo xtask mutants`: plants bugs, one at a time, into a copy of the reference interpreter and requires the
+//! `cargo xtask mutants`: plants bugs, one at a time, into a copy of the reference and of the lanes in lockstep, and requires the
 //! differential tester to find every one within its default budget.
 //!
 //! One build carries all bugs. Each site of [`mutants/bugs`](../mutants/bugs) becomes `if on(N) { bug } else { original }`, and

@@ -9,7 +9,7 @@ pub(crate) mod world;
 
 pub use world::secret_key_of;
 
-use super::case::Case;
+use super::case::{Case, Setting};
 use crate::convert::{keccak, to_address};
 use isolane_cpu::{Available, Machine};
 use isolane_spec::opcode::op;
@@ -31,6 +31,12 @@ impl Generator {
     pub fn new(seed: u64, forks: &[Fork]) -> Self {
         let forks = if forks.is_empty() { Fork::ALL.to_vec() } else { forks.to_vec() };
         Self { seed, forks }
+    }
+
+    /// The forks that take turns.
+    #[must_use]
+    pub fn forks(&self) -> &[Fork] {
+        &self.forks
     }
 
     /// The program with this index. Forks take turns.
@@ -73,6 +79,7 @@ fn generate(random: &mut Random, fork: Fork) -> Case {
         excess_blob_gas,
         state: Arc::new(MemoryState::default()),
         formula: true,
+        setting: Setting::default(),
         transactions: Vec::new(),
     };
     case.set_fork(fork);

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Family and name of each bug, from number 1 on.
+/// Backend and name of each bug, from number 1 on.
 pub const NAMES: &[(&str, &str)] = &[
 // NAMES
 ];
@@ -54,6 +54,16 @@ thread_local! {
 pub(crate) fn is_new_here() -> bool {
     let active = ACTIVE.load(Ordering::Relaxed);
     SEEN.replace(active) != active
+}
+
+thread_local! {
+    static SEEN_BY_GROUPS: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+}
+
+/// Whether this thread executes groups with the active bug for the first time.
+pub(crate) fn is_new_to_groups() -> bool {
+    let active = ACTIVE.load(Ordering::Relaxed);
+    SEEN_BY_GROUPS.replace(active) != active
 }
 
 /// The opcode table of an environment with the active bug.

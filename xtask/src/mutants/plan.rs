@@ -5,11 +5,18 @@ use serde::Deserialize;
 use std::collections::BTreeSet;
 use std::path::Path;
 
+/// The backends that the driver can run with bugs in them.
+const BACKENDS: [&str; 3] = [REFERENCE, "lockstep", "ahead"];
+/// See [`Bug::backend`].
+pub const REFERENCE: &str = "reference";
+
 /// A file of the table.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Family {
     family: String,
+    /// The backend that executes the copy; [`REFERENCE`] where it is not said.
+    backend: Option<String>,
     #[serde(default)]
     site: Vec<RawSite>,
     #[serde(default)]
@@ -45,6 +52,8 @@ pub struct Bug {
     /// From 1 on; 0 is none.
     pub number: usize,
     pub family: String,
+    /// The backend that is run with it.
+    pub backend: String,
     /// What is wrong.
     pub name: String,
     /// The file that it is planted in.
@@ -73,9 +82,10 @@ pub struct Plan {
 }
 
 impl Plan {
-    fn add(&mut self, family: &str, name: String, place: &str) -> usize {
+    fn add(&mut self, family: &str, backend: &str, name: String, place: &str) -> usize {
         let number = self.bugs.len() + 1;
-        self.bugs.push(Bug { number, family: family.to_owned(), name, place: place.to_owned() });
+        let (family, backend, place) = (family.to_owned(), backend.to_owned(), place.to_owned());
+        self.bugs.push(Bug { number, family, backend, name, place });
         number
     }
 }
@@ -91,19 +101,21 @@ pub fn read(folder: &Path) -> Result<Plan> {
     for path in files {
         let text = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
         let file: Family = toml::from_str(&text).with_context(|| path.display().to_string())?;
+        let backend = file.backend.as_deref().unwrap_or(REFERENCE);
+        ensure!(BACKENDS.contains(&backend), "{}: backend {backend:?}, expected one of {BACKENDS:?}", path.display());
         for change in file.schedule {
-            let number = plan.add(&file.family, change.name, "gas schedule");
+            let number = plan.add(&file.family, backend, change.name, "gas schedule");
             plan.schedule.push((number, change.change));
         }
         for change in file.rows {
-            let number = plan.add(&file.family, change.name, "opcode table");
+            let number = plan.add(&file.family, backend, change.name, "opcode table");
             plan.rows.push((number, change.change));
         }
         for site in file.site {
             ensure!(!site.bugs.is_empty(), "{}: {:?} in {} has no bug", path.display(), site.find, site.file);
             let mut bugs = Vec::new();
             for bug in site.bugs {
-                bugs.push((plan.add(&file.family, bug.name, &site.file), bug.plant));
+                bugs.push((plan.add(&file.family, backend, bug.name, &site.file), bug.plant));
             }
             plan.sites.push(Site { file: site.file, find: site.find, bugs });
         }

@@ -8,10 +8,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Where the tests of a file begin: nothing is planted behind it.
-const TESTS: &str = "#[cfg(test)]";
-/// What the copy says otherwise, so that bugs can change gas schedules and opcode tables, and that no machine is kept from
-/// one bug to the next: file, original, replacement.
-const REDIRECTED: [(&str, &str, &str); 4] = [
+const TESTS: &str = "#[cfg(test)]\nmod tests {";
+/// What the copy says otherwise, so that bugs can change gas schedules and opcode tables, and that no machine and no group is
+/// kept from one bug to the next: file, original, replacement.
+const REDIRECTED: [(&str, &str, &str); 5] = [
     ("lane.rs", "&SCHEDULES[fork as usize]", "crate::planted::schedule(fork)"),
     ("program.rs", "SCHEDULES[priced as usize]", "crate::planted::schedule(priced)"),
     (
@@ -25,6 +25,12 @@ const REDIRECTED: [(&str, &str, &str); 4] = [
         "let kept = MACHINES.with_borrow_mut(Vec::pop);",
         "if crate::planted::is_new_here() { MACHINES.with_borrow_mut(Vec::clear); }\n    \
          let kept = MACHINES.with_borrow_mut(Vec::pop);",
+    ),
+    (
+        "lockstep/mod.rs",
+        "let mut group = GROUP.with_borrow_mut(Option::take)",
+        "if crate::planted::is_new_to_groups() { GROUP.set(None); }\n        \
+         let mut group = GROUP.with_borrow_mut(Option::take)",
     ),
 ];
 
@@ -144,7 +150,7 @@ fn switch(plan: &Plan, template: &str) -> Result<String> {
     let arms = |changes: &[(usize, String)]| -> String {
         changes.iter().map(|(number, change)| format!("        {number} => {{ {change}; }}\n")).collect()
     };
-    let names: String = plan.bugs.iter().map(|bug| format!("    ({:?}, {:?}),\n", bug.family, bug.name)).collect();
+    let names: String = plan.bugs.iter().map(|bug| format!("    ({:?}, {:?}),\n", bug.backend, bug.name)).collect();
     let mut text = template.to_owned();
     for (mark, replacement) in
         [("// SCHEDULES", arms(&plan.schedule)), ("// ROWS", arms(&plan.rows)), ("// NAMES", names)]
@@ -206,13 +212,13 @@ mod tests {
 
     #[test]
     fn statements_and_expressions_become_switches() {
-        let text = "fn f() { a(); let b = c + d; }\n#[cfg(test)] mod tests { c + d }";
+        let text = "fn f() { a(); let b = c + d; }\n#[cfg(test)]\nmod tests { c + d }";
         let sites = [site("a();", ""), site("c + d", "c - d")];
         let edited = edit("a.rs", text, &sites.iter().collect::<Vec<_>>()).expect("two places");
         assert_eq!(
             edited,
             "fn f() { if crate::planted::on(7) {  } else { a(); } let b = (if crate::planted::on(7) { c - d } else { c + d \
-             }); }\n#[cfg(test)] mod tests { c + d }"
+             }); }\n#[cfg(test)]\nmod tests { c + d }"
         );
     }
 

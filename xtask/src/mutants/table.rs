@@ -1,6 +1,6 @@
 //! What the driver found, as text and as a page.
 
-use super::plan::Bug;
+use super::plan::{Bug, REFERENCE};
 use anyhow::{Context, Result};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -54,11 +54,17 @@ pub fn summary(bugs: &[&Bug], found: &[Found]) -> String {
 pub fn markdown(bugs: &[Bug], found: &[Found]) -> String {
     let all: Vec<&Bug> = bugs.iter().collect();
     let seconds: f64 = found.iter().map(|result| result.seconds).sum();
+    let of = |backend| bugs.iter().filter(|bug| bug.backend == backend).count();
+    let (of_reference, of_lockstep, of_ahead) = (of(REFERENCE), of("lockstep"), of("ahead"));
     let mut text = format!(
         "# Planted bugs\n\nWritten by `cargo xtask mutants --write`. Each of these {} bugs was planted alone into a copy of the \
-         reference interpreter\n([xtask/mutants/bugs](../xtask/mutants/bugs)); the differential tester looked for it with its \
-         default budget and seed: the edge sweep, the bundled\ncorpus, 200,000 programs, the bundled state tests, 40,000 \
-         mutations, in this order, up to the first difference. All were found, in {seconds:.0} seconds.\n\n\
+         crate of the reference and\nof the lanes in lockstep ([xtask/mutants/bugs](../xtask/mutants/bugs)): {of_reference} \
+         were looked for on the copy's reference interpreter, {of_lockstep} on its backend `lockstep`, {of_ahead} where it \
+         executes transactions ahead\nof their turn. What is right is what the reference says that has none. The differential tester looked with its default budget and seed: the edge sweep, \
+         the bundled\ncorpus, copies of 12,500 programs in groups (only of `lockstep`), 12,500 restricted programs, \
+         200,000 programs, the bundled state tests,\n40,000 mutations, in this order, up to the first difference; what is executed \
+         ahead with 2,000 sequences. All were \
+         found, in {seconds:.0} seconds.\n\n\
          *After* counts the cases of that part. *revm* says whether the comparison with revm alone shows the same case \
          as different (`-`: it cannot\njudge it).\n\n```\n{}```\n",
         bugs.len(),
@@ -69,8 +75,15 @@ pub fn markdown(bugs: &[Bug], found: &[Found]) -> String {
     for bug in bugs {
         if bug.family != family {
             family = &bug.family;
-            let _ =
-                write!(text, "\n## {family}\n\n| bug | where | found by | after | first field | revm | seconds |\n");
+            let _ = write!(
+                text,
+                "\n## {family}\n\nOn the {}.\n\n| bug | where | found by | after | first field | revm | seconds |\n",
+                match bug.backend.as_str() {
+                    REFERENCE => "reference",
+                    "ahead" => "reference, where transactions are executed ahead of their turn",
+                    _ => "backend `lockstep`",
+                }
+            );
             text.push_str("| --- | --- | --- | ---: | --- | --- | ---: |\n");
         }
         let Some(result) = by_number.get(&bug.number) else { continue };
