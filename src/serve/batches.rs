@@ -6,10 +6,11 @@
 //! that its tenant may use. So a flood of endless loops never holds a batch for longer than its tenant's share, and nobody's
 //! answer depends on it. A call that lacks state leaves the batch as well, and comes back when its state has been fetched.
 
+use super::background::Background;
 use super::calls::{self, GAS_CAP, Sent};
 use super::jsonrpc::Failure;
 use super::metrics::Metrics;
-use super::pool::{Pool, Turn};
+use super::pool::{Allowance, Pool, Turn};
 use super::reply::Slot;
 use super::sequence::{Sequence, Stop, is_cut, restrict};
 use super::tenants::Tenants;
@@ -24,10 +25,10 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// Instructions of a call in a batch: about a millisecond.
+/// The most instructions of a call in a batch: about half a millisecond.
 pub const ALLOWANCE: u64 = 200_000;
-/// What a tenant is credited for each unit of weight and batch, in instructions.
-const QUANTUM: NonZeroU64 = NonZeroU64::new(4_000_000).unwrap();
+/// What a tenant is credited for each unit of weight, batch and thread, in instructions: so long do others wait for it.
+const QUANTUM: u64 = 500_000;
 /// The most calls of a batch.
 const LARGEST: NonZeroU32 = NonZeroU32::new(8192).unwrap();
 /// What the calls of a tenant of which nothing is known are taken to need.
@@ -86,7 +87,7 @@ struct Shared {
     /// For calls that lack state.
     fetchers: Arc<Pool>,
     /// For calls that are too long.
-    long: Arc<Pool>,
+    background: Arc<Background>,
     threads: rayon::ThreadPool,
     window: Duration,
 }
@@ -102,13 +103,21 @@ struct State {
     stopped: bool,
 }
 
-#[derive(Default)]
 struct Queue {
     jobs: VecDeque<Job>,
+    /// What its calls may execute in a batch.
+    allowance: Allowance,
     /// Instructions that its calls lately needed, rather too many than too few.
     needed: u64,
     /// Kinds of calls that were too long.
     long: HashSet<Kind>,
+}
+
+impl Queue {
+    fn new() -> Self {
+        let allowance = Allowance::new(ALLOWANCE);
+        Self { jobs: VecDeque::new(), allowance, needed: UNKNOWN, long: HashSet::new() }
+    }
 }
 
 /// How batches are made.
@@ -120,7 +129,7 @@ pub struct Settings {
     /// For calls that lack state.
     pub fetchers: Arc<Pool>,
     /// For calls that are too long.
-    pub long: Arc<Pool>,
+    pub background: Arc<Background>,
     /// How long a batch waits for more calls.
     pub window: Duration,
 }
@@ -131,12 +140,13 @@ impl Batches {
     /// # Errors
     /// When the system has no thread.
     pub fn start(settings: Settings, tenants: Arc<Tenants>, metrics: Arc<Metrics>) -> std::io::Result<Self> {
-        let Settings { backend, threads, fetchers, long, window } = settings;
-        let mut scheduler = Scheduler::new(QUANTUM, LARGEST);
+        let Settings { backend, threads, fetchers, background, window } = settings;
+        let quantum = QUANTUM.saturating_mul(threads.current_num_threads().max(1) as u64);
+        let mut scheduler = Scheduler::new(NonZeroU64::new(quantum).unwrap_or(NonZeroU64::MIN), LARGEST);
         for tenant in tenants.list() {
             scheduler.add(tenant.share);
         }
-        let queues = tenants.list().iter().map(|_| Queue { needed: UNKNOWN, ..Queue::default() }).collect();
+        let queues = tenants.list().iter().map(|_| Queue::new()).collect();
         let state = State { queues, scheduler, waiting: 0, target: 1, since: None, stopped: false };
         let shared = Arc::new(Shared {
             state: Mutex::new(state),
@@ -145,7 +155,7 @@ impl Batches {
             metrics,
             backend,
             fetchers,
-            long,
+            background,
             threads,
             window,
         });
@@ -265,23 +275,33 @@ impl Shared {
         }
     }
 
+    /// What each tenant's calls may execute in the next batch.
+    fn allowances(&self) -> Vec<u64> {
+        self.lock().queues.iter().map(|queue| queue.allowance.get()).collect()
+    }
+
+    /// Gives tenants more instructions in batches, or fewer, by how their calls ended.
+    fn judge(&self, jobs: &[Job], ends: &[End]) {
+        let mut state = self.lock();
+        for (job, end) in jobs.iter().zip(ends) {
+            let Some(queue) = state.queues.get_mut(job.tenant) else { continue };
+            match end {
+                End::Outcome(outcome) => queue.allowance.kept(outcome.steps),
+                End::TooLong(_) => queue.allowance.exceeded(),
+                End::Lacks(_) | End::Failed(_) => {}
+            }
+        }
+    }
+
     fn execute(self: &Arc<Self>, jobs: Vec<Job>) {
         self.metrics.batch(jobs.len());
-        let batch = self.batch(&jobs);
+        let (batch, limits) = self.batch(&jobs, &self.allowances());
         let run = || self.threads.install(|| self.backend.execute(&batch));
         let results = catch_unwind(AssertUnwindSafe(run)).unwrap_or_default();
-        let limits: Vec<Option<u64>> = batch
-            .transactions
-            .iter()
-            .map(|(at, _)| batch.environments.get(*at as usize).map(|environment| environment.budget.steps))
-            .map(|steps| steps.filter(|steps| *steps == ALLOWANCE))
-            .collect();
         drop(batch);
         let mut results = results.into_iter();
         let mut ends = Vec::with_capacity(jobs.len());
         for (job, most) in jobs.iter().zip(limits) {
-            let most = most
-                .filter(|_| self.tenants.list().get(job.tenant).is_some_and(|tenant| tenant.budget.steps > ALLOWANCE));
             ends.push(match results.next() {
                 Some(Ok(outcome)) if is_cut(&outcome.status, most) => End::TooLong(outcome.steps),
                 Some(Ok(outcome)) => End::Outcome(Box::new(outcome)),
@@ -303,31 +323,35 @@ impl Shared {
             End::Lacks(_) | End::Failed(_) => 1,
         };
         self.settle(jobs.iter().zip(&ends).map(|(job, end)| (job.tenant, cost(end))));
+        self.judge(&jobs, &ends);
         self.hand_out(jobs, ends);
     }
 
-    /// The batch of some calls: one environment for all that have tenant, state and terms in common.
-    fn batch(&self, jobs: &[Job]) -> Batch {
+    /// The batch of some calls: one environment for all that have tenant, state and terms in common. Beside it, for each call, the
+    /// instructions that it may execute there, where those are fewer than its tenant may use.
+    fn batch(&self, jobs: &[Job], allowances: &[u64]) -> (Batch, Vec<Option<u64>>) {
         let mut batch = Batch::default();
-        let mut known: HashMap<_, u32> = HashMap::new();
+        let mut limits = Vec::with_capacity(jobs.len());
+        let mut known: HashMap<_, (u32, Option<u64>)> = HashMap::new();
         let mut views: HashMap<usize, Arc<dyn StateView>> = HashMap::new();
         batch.transactions.reserve(jobs.len());
         for job in jobs {
             let (at, terms) = (Arc::as_ptr(&job.snapshot) as usize, job.call.terms());
-            let index = *known.entry((job.tenant, at, terms)).or_insert_with(|| {
+            let (index, most) = *known.entry((job.tenant, at, terms)).or_insert_with(|| {
                 let view = views.entry(at).or_insert_with(|| job.snapshot.view());
                 let mut environment = job.snapshot.environment(Arc::clone(view), terms, false);
-                if let Some(tenant) = self.tenants.list().get(job.tenant) {
-                    restrict(&mut environment, tenant, ALLOWANCE);
-                }
+                let tenant = self.tenants.list().get(job.tenant);
+                let allowance = allowances.get(job.tenant).copied().unwrap_or(ALLOWANCE);
+                let most = tenant.and_then(|tenant| restrict(&mut environment, tenant, allowance));
                 batch.environments.push(environment);
-                batch.environments.len() as u32 - 1
+                (batch.environments.len() as u32 - 1, most)
             });
+            limits.push(most);
             let transaction: Transaction =
                 job.call.transaction(cap(&self.tenants, job.tenant), job.snapshot.rules().fork, 0);
             batch.transactions.push((index, transaction));
         }
-        batch
+        (batch, limits)
     }
 
     fn hand_out(self: &Arc<Self>, jobs: Vec<Job>, ends: Vec<End>) {
@@ -433,7 +457,7 @@ impl Shared {
             job.slot.answer(answer);
             Turn::Done(sequence.used())
         };
-        self.long.push(tenant, Box::new(task));
+        self.background.push(tenant, Box::new(task));
     }
 }
 
