@@ -13,6 +13,7 @@ mod methods;
 mod metrics;
 mod params;
 mod pool;
+mod queues;
 mod reply;
 mod sequence;
 mod server;

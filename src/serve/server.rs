@@ -29,6 +29,8 @@ use tokio::sync::Semaphore;
 const HEAD_TIME: Duration = Duration::from_secs(60);
 /// Instructions of an execution that is no plain call, before it goes on in the background: some milliseconds.
 const QUICK: u64 = 2_000_000;
+/// The same where there are other tenants, of which each execution may hold up some.
+const QUICK_AMONG_MANY: u64 = 400_000;
 
 /// How a server is made.
 pub struct Config {
@@ -132,7 +134,7 @@ impl Server {
             name: "quick",
             threads: some(32),
             each: some(if shares.len() > 1 { 8 } else { 32 }),
-            allowance: QUICK,
+            allowance: if shares.len() > 1 { QUICK_AMONG_MANY } else { QUICK },
             priority: Priority::Usual,
         };
         let quick = Arc::new(Pool::start(quick, &shares, Some(Arc::clone(&background))).map_err(threads)?);

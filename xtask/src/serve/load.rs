@@ -155,6 +155,8 @@ pub struct Options<'a> {
     pub calls: usize,
     /// Seconds of each measurement beside a flood, and without it.
     pub seconds: f64,
+    /// Only floods with this in their name.
+    pub only: &'a str,
     /// Measure the flood alone.
     pub flood_alone: bool,
     /// Another build, which is flooded in turn with this one.
@@ -181,7 +183,7 @@ pub fn run(options: &Options<'_>) -> Result<bool> {
         best = compare(&isolane, &node, token, pid, options.calls, &mut text)?;
     }
     let builds: Vec<&Path> = [isolane.as_path()].into_iter().chain(options.against).collect();
-    let factor = flood::run(&builds, &node.url, token, options.seconds, &mut text)?;
+    let factor = flood::run(&builds, &node.url, token, (options.seconds, options.only), &mut text)?;
     node.stop()?;
     println!("{text}");
     if options.write {

@@ -26,6 +26,9 @@ pub struct Args {
     /// Another build of isolane, which is flooded in turn with this one.
     #[arg(long, value_name = "PROGRAM")]
     against: Option<PathBuf>,
+    /// Only floods with this in their name, with --flood.
+    #[arg(long, default_value = "", requires = "flood")]
+    only: String,
     /// Seconds of each measurement beside a flood, and without it.
     #[arg(long, default_value_t = 15.0)]
     seconds: f64,
@@ -49,6 +52,7 @@ pub fn run(args: &Args) -> Result<bool> {
         good &= load::run(&load::Options {
             calls: args.calls,
             seconds: args.seconds,
+            only: &args.only,
             flood_alone: args.flood,
             against: args.against.as_deref(),
             write: args.write,
