@@ -97,7 +97,8 @@ pub struct MemoryState {
 }
 
 impl MemoryState {
-    /// Adds or replaces an account. The caller computes `info.code_hash` and passes the code itself.
+    /// Adds or replaces an account. The caller computes `info.code_hash` and passes the code itself: an account with another hash has
+    /// another code, and by default none.
     pub fn insert(
         &mut self,
         address: H160,

@@ -12,6 +12,7 @@ mod divergent;
 pub mod edge;
 pub mod entry;
 pub mod generate;
+mod generated;
 pub mod known;
 pub mod levels;
 pub mod load;

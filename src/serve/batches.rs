@@ -3,62 +3,32 @@
 //!
 //! Each tenant has its queue, and a share of each batch by its weight, counted in instructions. In a batch a call may
 //! execute [`ALLOWANCE`] instructions; one that needs more runs again, from its beginning, apart from the batches, with all
-//! that its tenant may use. So a flood of endless loops never holds a batch for longer than its tenant's share, and nobody's
-//! answer depends on it. A call that lacks state leaves the batch as well, and comes back when its state has been fetched.
+//! that its tenant may use. Where there are several tenants, it first shows with 25,000 instructions that it is no short one:
+//! what a batch takes is thus known before it begins, whatever is in it. So a flood of endless loops never holds a batch for longer
+//! than its tenant's share, and nobody's answer depends on it. A call that lacks state leaves the batch as well, and comes back when
+//! its state has been fetched.
 
+use super::background::Background;
 use super::calls::{self, GAS_CAP, Sent};
 use super::jsonrpc::Failure;
 use super::metrics::Metrics;
 use super::pool::{Pool, Turn};
-use super::reply::Slot;
+use super::queues::{ALLOWANCE, Job, Kind, LARGEST, State};
 use super::sequence::{Sequence, Stop, is_cut, restrict};
 use super::tenants::Tenants;
-use crate::executor::{Call, Key, Snapshot};
-use crate::schedule::Scheduler;
-use isolane_spec::{Backend, Batch, ExecutionError, H160, Outcome, StateView, Transaction};
+use crate::executor::{Key, Snapshot};
+use isolane_spec::{Backend, Batch, ExecutionError, Outcome, StateView, Transaction};
 use rayon::prelude::*;
-use std::collections::{HashMap, HashSet, VecDeque};
-use std::num::{NonZeroU32, NonZeroU64};
+use std::collections::{HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// Instructions of a call in a batch: about a millisecond.
-pub const ALLOWANCE: u64 = 200_000;
-/// What a tenant is credited for each unit of weight and batch, in instructions.
-const QUANTUM: NonZeroU64 = NonZeroU64::new(4_000_000).unwrap();
-/// The most calls of a batch.
-const LARGEST: NonZeroU32 = NonZeroU32::new(8192).unwrap();
-/// What the calls of a tenant of which nothing is known are taken to need.
-const UNKNOWN: u64 = ALLOWANCE / 8;
 /// Rounds of missing state after which a call is given up.
 const ROUNDS: u32 = 1000;
-/// How many kinds of long calls a tenant's list remembers.
-const REMEMBERED: usize = 1024;
-
-/// A plain call on its way.
-pub struct Job {
-    /// Whose it is.
-    pub tenant: usize,
-    /// The state that it runs on.
-    pub snapshot: Arc<Snapshot>,
-    /// The call.
-    pub call: Call,
-    /// Who waits for it.
-    pub slot: Slot,
-    /// Rounds of missing state so far.
-    pub rounds: u32,
-}
-
-/// The kind of a call: what is called, and which function of it.
-type Kind = (Option<H160>, [u8; 4]);
 
 impl Job {
-    fn kind(&self) -> Kind {
-        (self.call.to, self.call.input.first_chunk().copied().unwrap_or_default())
-    }
-
     fn sent(&self, tenants: &Tenants) -> Sent {
         let cap = cap(tenants, self.tenant);
         Sent { from: self.call.from, gas: self.call.gas.unwrap_or(cap).min(cap) }
@@ -86,29 +56,10 @@ struct Shared {
     /// For calls that lack state.
     fetchers: Arc<Pool>,
     /// For calls that are too long.
-    long: Arc<Pool>,
+    background: Arc<Background>,
     threads: rayon::ThreadPool,
     window: Duration,
-}
-
-struct State {
-    queues: Vec<Queue>,
-    scheduler: Scheduler,
-    waiting: usize,
-    /// The calls of the batch before. As many are waited for: whoever was answered may well ask again.
-    target: usize,
-    /// When the first of those that wait came.
-    since: Option<Instant>,
-    stopped: bool,
-}
-
-#[derive(Default)]
-struct Queue {
-    jobs: VecDeque<Job>,
-    /// Instructions that its calls lately needed, rather too many than too few.
-    needed: u64,
-    /// Kinds of calls that were too long.
-    long: HashSet<Kind>,
+    first: u64,
 }
 
 /// How batches are made.
@@ -120,7 +71,7 @@ pub struct Settings {
     /// For calls that lack state.
     pub fetchers: Arc<Pool>,
     /// For calls that are too long.
-    pub long: Arc<Pool>,
+    pub background: Arc<Background>,
     /// How long a batch waits for more calls.
     pub window: Duration,
 }
@@ -131,13 +82,10 @@ impl Batches {
     /// # Errors
     /// When the system has no thread.
     pub fn start(settings: Settings, tenants: Arc<Tenants>, metrics: Arc<Metrics>) -> std::io::Result<Self> {
-        let Settings { backend, threads, fetchers, long, window } = settings;
-        let mut scheduler = Scheduler::new(QUANTUM, LARGEST);
-        for tenant in tenants.list() {
-            scheduler.add(tenant.share);
-        }
-        let queues = tenants.list().iter().map(|_| Queue { needed: UNKNOWN, ..Queue::default() }).collect();
-        let state = State { queues, scheduler, waiting: 0, target: 1, since: None, stopped: false };
+        let Settings { backend, threads, fetchers, background, window } = settings;
+        let shares: Vec<_> = tenants.list().iter().map(|tenant| tenant.share).collect();
+        let state = State::new(&shares, threads.current_num_threads());
+        let first = state.first;
         let shared = Arc::new(Shared {
             state: Mutex::new(state),
             changed: Condvar::new(),
@@ -145,9 +93,10 @@ impl Batches {
             metrics,
             backend,
             fetchers,
-            long,
+            background,
             threads,
             window,
+            first,
         });
         let worker = Arc::clone(&shared);
         let thread = std::thread::Builder::new().name("batches".to_owned()).spawn(move || worker.work())?;
@@ -179,6 +128,8 @@ impl Drop for Batches {
 enum End {
     /// There is an outcome.
     Outcome(Box<Outcome>),
+    /// It is no short one.
+    Again(u64),
     /// It was too long.
     TooLong(u64),
     /// It lacks state.
@@ -203,13 +154,17 @@ impl Shared {
             drop(state);
             return self.run_apart(job);
         }
+        let second = job.second;
         if again {
             queue.jobs.push_front(job)
         } else {
             queue.jobs.push_back(job)
         }
         state.waiting += 1;
-        state.since.get_or_insert_with(Instant::now);
+        let now = Instant::now();
+        // What comes for the second time has waited already.
+        let since = if second { now.checked_sub(self.window).unwrap_or(now) } else { now };
+        state.since = Some(state.since.map_or(since, |before| before.min(since)));
         let look = state.waiting == 1 || state.waiting == state.target;
         drop(state);
         if look {
@@ -260,30 +215,46 @@ impl Shared {
         for (tenant, cost) in costs {
             state.scheduler.finish(tenant, 0, cost);
             if let Some(queue) = state.queues.get_mut(tenant) {
-                queue.needed = cost.max(queue.needed - queue.needed / 4);
+                queue.needed = cost.min(self.first).max(queue.needed - queue.needed / 4);
+            }
+        }
+    }
+
+    /// What each tenant's calls may execute in the next batch.
+    fn allowances(&self) -> Vec<u64> {
+        self.lock().queues.iter().map(|queue| queue.allowance.get()).collect()
+    }
+
+    /// Gives tenants more instructions in batches, or fewer, by how their calls ended.
+    fn judge(&self, jobs: &[Job], ends: &[End]) {
+        let mut state = self.lock();
+        for (job, end) in jobs.iter().zip(ends) {
+            let Some(queue) = state.queues.get_mut(job.tenant) else { continue };
+            match end {
+                End::Outcome(outcome) => queue.allowance.kept(outcome.steps),
+                End::TooLong(_) => queue.allowance.exceeded(),
+                End::Again(_) | End::Lacks(_) | End::Failed(_) => {}
             }
         }
     }
 
     fn execute(self: &Arc<Self>, jobs: Vec<Job>) {
         self.metrics.batch(jobs.len());
-        let batch = self.batch(&jobs);
+        let allowances = self.allowances();
+        let (batch, limits) = self.batch(&jobs, &allowances);
         let run = || self.threads.install(|| self.backend.execute(&batch));
         let results = catch_unwind(AssertUnwindSafe(run)).unwrap_or_default();
-        let limits: Vec<Option<u64>> = batch
-            .transactions
-            .iter()
-            .map(|(at, _)| batch.environments.get(*at as usize).map(|environment| environment.budget.steps))
-            .map(|steps| steps.filter(|steps| *steps == ALLOWANCE))
-            .collect();
         drop(batch);
         let mut results = results.into_iter();
         let mut ends = Vec::with_capacity(jobs.len());
         for (job, most) in jobs.iter().zip(limits) {
-            let most = most
-                .filter(|_| self.tenants.list().get(job.tenant).is_some_and(|tenant| tenant.budget.steps > ALLOWANCE));
             ends.push(match results.next() {
-                Some(Ok(outcome)) if is_cut(&outcome.status, most) => End::TooLong(outcome.steps),
+                Some(Ok(outcome)) if is_cut(&outcome.status, most) => {
+                    // Another time in a batch has to promise more than the first.
+                    let allowance = allowances.get(job.tenant).copied().unwrap_or_default();
+                    let again = !job.second && allowance > 2 * self.first;
+                    if again { End::Again(outcome.steps) } else { End::TooLong(outcome.steps) }
+                }
                 Some(Ok(outcome)) => End::Outcome(Box::new(outcome)),
                 Some(Err(ExecutionError::State(error))) => match Key::of(&error) {
                     Some(key) if job.rounds < ROUNDS => End::Lacks(key),
@@ -299,42 +270,51 @@ impl Shared {
         self.metrics.state_hits(at_hand as u64);
         let cost = |end: &End| match end {
             End::Outcome(outcome) => outcome.steps,
-            End::TooLong(steps) => *steps,
+            End::Again(steps) | End::TooLong(steps) => *steps,
             End::Lacks(_) | End::Failed(_) => 1,
         };
         self.settle(jobs.iter().zip(&ends).map(|(job, end)| (job.tenant, cost(end))));
+        self.judge(&jobs, &ends);
         self.hand_out(jobs, ends);
     }
 
-    /// The batch of some calls: one environment for all that have tenant, state and terms in common.
-    fn batch(&self, jobs: &[Job]) -> Batch {
+    /// The batch of some calls: one environment for all that have tenant, state and terms in common. Beside it, for each call, the
+    /// instructions that it may execute there, where those are fewer than its tenant may use.
+    fn batch(&self, jobs: &[Job], allowances: &[u64]) -> (Batch, Vec<Option<u64>>) {
         let mut batch = Batch::default();
-        let mut known: HashMap<_, u32> = HashMap::new();
+        let mut limits = Vec::with_capacity(jobs.len());
+        let mut known: HashMap<_, (u32, Option<u64>)> = HashMap::new();
         let mut views: HashMap<usize, Arc<dyn StateView>> = HashMap::new();
         batch.transactions.reserve(jobs.len());
         for job in jobs {
             let (at, terms) = (Arc::as_ptr(&job.snapshot) as usize, job.call.terms());
-            let index = *known.entry((job.tenant, at, terms)).or_insert_with(|| {
+            let (index, most) = *known.entry((job.tenant, at, terms, job.second)).or_insert_with(|| {
                 let view = views.entry(at).or_insert_with(|| job.snapshot.view());
                 let mut environment = job.snapshot.environment(Arc::clone(view), terms, false);
-                if let Some(tenant) = self.tenants.list().get(job.tenant) {
-                    restrict(&mut environment, tenant, ALLOWANCE);
-                }
+                let tenant = self.tenants.list().get(job.tenant);
+                let allowance = allowances.get(job.tenant).copied().unwrap_or(ALLOWANCE);
+                let allowance = if job.second { allowance } else { allowance.min(self.first) };
+                let most = tenant.and_then(|tenant| restrict(&mut environment, tenant, allowance));
                 batch.environments.push(environment);
-                batch.environments.len() as u32 - 1
+                (batch.environments.len() as u32 - 1, most)
             });
+            limits.push(most);
             let transaction: Transaction =
                 job.call.transaction(cap(&self.tenants, job.tenant), job.snapshot.rules().fork, 0);
             batch.transactions.push((index, transaction));
         }
-        batch
+        (batch, limits)
     }
 
     fn hand_out(self: &Arc<Self>, jobs: Vec<Job>, ends: Vec<End>) {
         let mut lacking: HashMap<(usize, usize), Vec<(Job, Key)>> = HashMap::new();
         let mut answered = Vec::with_capacity(jobs.len());
-        for (job, end) in jobs.into_iter().zip(ends) {
+        for (mut job, end) in jobs.into_iter().zip(ends) {
             match end {
+                End::Again(_) => {
+                    job.second = true;
+                    self.push(job, true);
+                }
                 End::Outcome(outcome) => answered.push((job, outcome)),
                 End::Failed(failure) => job.slot.answer(Err(failure)),
                 End::TooLong(_) => {
@@ -394,11 +374,9 @@ impl Shared {
     /// Remembers what was called, so that the next such call does not hold up a batch.
     fn remember(&self, job: &Job) {
         let mut state = self.lock();
-        let Some(queue) = state.queues.get_mut(job.tenant) else { return };
-        if queue.long.len() >= REMEMBERED {
-            queue.long.clear();
+        if let Some(queue) = state.queues.get_mut(job.tenant) {
+            queue.remember(job.kind());
         }
-        queue.long.insert(job.kind());
     }
 
     fn forget(&self, tenant: usize, kind: &Kind) {
@@ -433,39 +411,6 @@ impl Shared {
             job.slot.answer(answer);
             Turn::Done(sequence.used())
         };
-        self.long.push(tenant, Box::new(task));
-    }
-}
-
-impl State {
-    /// Takes the calls of a batch, by the tenants' shares.
-    fn take(&mut self) -> Vec<Job> {
-        let Self { queues, scheduler, waiting, since, target, .. } = self;
-        let mut jobs = Vec::new();
-        // Whoever is in debt sits out rounds; with nobody else there, they pass at once.
-        for _ in 0..1 << 16 {
-            scheduler.begin_round(|tenant| queues.get(tenant).is_some_and(|queue| !queue.jobs.is_empty()));
-            for tenant in scheduler.turns() {
-                let Some(queue) = queues.get_mut(tenant) else { continue };
-                // What a call needs is known afterwards: as many start as by experience use the credit up.
-                let mut planned = 0u64;
-                let credit = u64::try_from(scheduler.credit(tenant)).unwrap_or(u64::MAX);
-                while planned < credit && scheduler.may_start(tenant) {
-                    let Some(job) = queue.jobs.pop_front() else { break };
-                    planned = planned.saturating_add(queue.needed.max(1));
-                    scheduler.start(tenant, 0);
-                    jobs.push(job);
-                }
-            }
-            if !jobs.is_empty() || *waiting == 0 {
-                break;
-            }
-        }
-        *waiting -= jobs.len();
-        *target = jobs.len().max(1);
-        if *waiting == 0 {
-            *since = None;
-        }
-        jobs
+        self.background.push(tenant, Box::new(task));
     }
 }

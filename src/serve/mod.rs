@@ -1,6 +1,7 @@
 //! `isolane serve`: JSON-RPC over HTTP in front of a node. Calls are gathered into batches and executed here; what isolane
 //! does not answer itself is passed through. [docs/serve.md](../../docs/serve.md) says what is answered how.
 
+mod background;
 mod batches;
 mod block_trace;
 mod blocks;
@@ -12,6 +13,7 @@ mod methods;
 mod metrics;
 mod params;
 mod pool;
+mod queues;
 mod reply;
 mod sequence;
 mod server;

@@ -1,5 +1,6 @@
 //! Threads for what is no call of a batch: each tenant has its queue, and a share of the threads by its weight.
 
+use super::background::Background;
 use crate::schedule::{Scheduler, Share};
 use std::collections::VecDeque;
 use std::num::{NonZeroU32, NonZeroU64};
@@ -31,16 +32,59 @@ pub struct Pool {
 struct Shared {
     state: Mutex<State>,
     changed: Condvar,
-    /// The instructions of a task.
-    allowance: u64,
     /// Where tasks go that need more.
-    next: Option<Arc<Shared>>,
+    next: Option<Arc<Background>>,
 }
 
 struct State {
     queues: Vec<VecDeque<Task>>,
+    /// The instructions of a tenant's tasks.
+    allowances: Vec<Allowance>,
     scheduler: Scheduler,
     stopped: bool,
+}
+
+/// Instructions that an execution may take where others wait for it to end. A tenant whose executions turn out too long has less
+/// of them, so that a flood of such soon costs little where it is tried; what it executes within them gives it more again.
+#[derive(Clone, Copy, Debug)]
+pub struct Allowance {
+    most: u64,
+    now: u64,
+}
+
+impl Allowance {
+    /// So many, to begin with and at most.
+    #[must_use]
+    pub const fn new(most: u64) -> Self {
+        Self { most, now: most }
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub const fn get(&self) -> u64 {
+        self.now
+    }
+
+    /// An execution was too long.
+    pub fn exceeded(&mut self) {
+        self.now = (self.now / 2).max(self.most / 16);
+    }
+
+    /// An execution ended within them, after so many.
+    pub fn kept(&mut self, cost: u64) {
+        self.now = self.now.saturating_add(cost / 4).min(self.most);
+    }
+}
+
+/// Who comes first where processors are few.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Priority {
+    /// Like all others.
+    Usual,
+    /// After them, but not without end.
+    Low,
+    /// Only where a processor has nothing else to do.
+    Idle,
 }
 
 /// How a pool is made.
@@ -54,8 +98,8 @@ pub struct Settings {
     pub each: NonZeroU32,
     /// The instructions that a task may execute here.
     pub allowance: u64,
-    /// Whether everything else on the machine comes first.
-    pub background: bool,
+    /// What comes before its threads.
+    pub priority: Priority,
 }
 
 impl Pool {
@@ -63,25 +107,23 @@ impl Pool {
     ///
     /// # Errors
     /// When the system has no threads.
-    pub fn start(settings: Settings, shares: &[Share], next: Option<&Self>) -> std::io::Result<Self> {
+    pub fn start(settings: Settings, shares: &[Share], next: Option<Arc<Background>>) -> std::io::Result<Self> {
         let mut scheduler = Scheduler::new(QUANTUM, settings.threads);
         for share in shares {
             scheduler.add(Share { max_lanes: share.max_lanes.min(settings.each), ..*share });
         }
-        let state = State { queues: shares.iter().map(|_| VecDeque::new()).collect(), scheduler, stopped: false };
-        let shared = Arc::new(Shared {
-            state: Mutex::new(state),
-            changed: Condvar::new(),
-            allowance: settings.allowance,
-            next: next.map(|next| Arc::clone(&next.shared)),
-        });
+        let state = State {
+            queues: shares.iter().map(|_| VecDeque::new()).collect(),
+            allowances: vec![Allowance::new(settings.allowance); shares.len()],
+            scheduler,
+            stopped: false,
+        };
+        let shared = Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new(), next });
         let mut pool = Self { shared: Arc::clone(&shared), threads: Vec::new() };
         for index in 0..settings.threads.get() {
             let shared = Arc::clone(&shared);
             let work = move || {
-                if settings.background {
-                    lower_priority();
-                }
+                lower_priority(settings.priority);
                 shared.work();
             };
             let builder = std::thread::Builder::new().name(format!("{}-{index}", settings.name));
@@ -139,26 +181,29 @@ impl Shared {
                 state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
                 continue;
             };
-            let more = state.has_work();
+            let (more, allowance) = (state.has_work(), state.allowance(tenant));
             drop(state);
             if more {
                 self.changed.notify_one();
             }
             // A task that panics has answered, or its slot answers as it is dropped.
-            let turn = catch_unwind(AssertUnwindSafe(|| task(self.allowance))).unwrap_or(Turn::Done(1));
-            let cost = match turn {
+            let turn = catch_unwind(AssertUnwindSafe(|| task(allowance))).unwrap_or(Turn::Done(1));
+            let (cost, kept) = match turn {
                 Turn::Done(cost) => {
                     drop(task);
-                    cost
+                    (cost, true)
                 }
                 Turn::TooLong(cost) => {
                     if let Some(next) = &self.next {
                         next.push(tenant, task);
                     }
-                    cost
+                    (cost, false)
                 }
             };
             state = self.lock();
+            if let Some(allowance) = state.allowances.get_mut(tenant) {
+                if kept { allowance.kept(cost) } else { allowance.exceeded() }
+            }
             state.scheduler.finish(tenant, 1, cost);
             // A place became free.
             self.changed.notify_one();
@@ -169,6 +214,10 @@ impl Shared {
 impl State {
     fn has_work(&self) -> bool {
         self.queues.iter().any(|queue| !queue.is_empty())
+    }
+
+    fn allowance(&self, tenant: usize) -> u64 {
+        self.allowances.get(tenant).map_or(0, Allowance::get)
     }
 
     /// The next task, if some tenant has one and may hold one more thread.
@@ -195,13 +244,24 @@ impl State {
     }
 }
 
-/// Lets everything else on the machine come first.
-fn lower_priority() {
+/// Lets others on the machine come first.
+fn lower_priority(priority: Priority) {
     #[cfg(target_os = "linux")]
     {
-        // On Linux this is about the calling thread. Where it is not allowed, it only costs others more.
-        let _ = rustix::process::setpriority_process(None, 15);
+        use thread_priority::{NormalThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy};
+        // Where it is not allowed, it only costs others more.
+        if priority == Priority::Idle {
+            let idle = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
+            let thread = thread_priority::thread_native_id();
+            let _ = thread_priority::set_thread_priority_and_policy(thread, ThreadPriority::Min, idle);
+        }
+        if priority != Priority::Usual {
+            // On Linux this is about the calling thread.
+            let _ = rustix::process::setpriority_process(None, 15);
+        }
     }
+    #[cfg(not(target_os = "linux"))]
+    let _ = priority;
 }
 
 #[cfg(test)]
@@ -212,21 +272,34 @@ mod tests {
 
     fn settings(threads: u32, each: u32, allowance: u64) -> Settings {
         let some = |n| NonZeroU32::new(n).expect("not zero");
-        Settings { name: "test", threads: some(threads), each: some(each), allowance, background: false }
+        Settings { name: "test", threads: some(threads), each: some(each), allowance, priority: Priority::Usual }
     }
 
     #[test]
     fn a_task_that_needs_more_goes_on_elsewhere() {
-        let slow = Pool::start(settings(1, 1, 1000), &[Share::default()], None).expect("threads");
-        let quick = Pool::start(settings(1, 1, 10), &[Share::default()], Some(&slow)).expect("threads");
+        let slow = Arc::new(Background::start(1, &[Share::default()]).expect("threads"));
+        let quick = Pool::start(settings(1, 1, 10), &[Share::default()], Some(slow)).expect("threads");
         let (sender, receiver) = mpsc::channel();
         let task = move |allowance: u64| {
             let _ = sender.send(allowance);
             if allowance < 500 { Turn::TooLong(allowance) } else { Turn::Done(500) }
         };
         quick.push(0, Box::new(task));
-        assert_eq!((receiver.recv(), receiver.recv()), (Ok(10), Ok(1000)));
+        assert_eq!((receiver.recv(), receiver.recv()), (Ok(10), Ok(u64::MAX)));
         assert!(receiver.recv().is_err(), "it is over");
+    }
+
+    #[test]
+    fn whoever_exceeds_its_allowance_has_less_until_it_keeps_it() {
+        let mut allowance = Allowance::new(1600);
+        allowance.exceeded();
+        assert_eq!(allowance.get(), 800);
+        (0..10).for_each(|_| allowance.exceeded());
+        assert_eq!(allowance.get(), 100, "never nothing");
+        allowance.kept(400);
+        assert_eq!(allowance.get(), 200);
+        (0..100).for_each(|_| allowance.kept(100));
+        assert_eq!(allowance.get(), 1600);
     }
 
     #[test]

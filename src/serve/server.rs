@@ -1,10 +1,11 @@
 //! The server: it opens the node, listens, and ends in good order.
 
+use super::background::Background;
 use super::batches::{self, Batches};
 use super::blocks::{Blocks, Schedule, Watcher};
 use super::http::{self, Limits, Room};
 use super::metrics::Metrics;
-use super::pool::{self, Pool};
+use super::pool::{self, Pool, Priority};
 use super::service::Service;
 use super::tenants::Tenants;
 use super::upstream::Upstream;
@@ -28,6 +29,8 @@ use tokio::sync::Semaphore;
 const HEAD_TIME: Duration = Duration::from_secs(60);
 /// Instructions of an execution that is no plain call, before it goes on in the background: some milliseconds.
 const QUICK: u64 = 2_000_000;
+/// The same where there are other tenants, of which each execution may hold up some.
+const QUICK_AMONG_MANY: u64 = 400_000;
 
 /// How a server is made.
 pub struct Config {
@@ -125,32 +128,29 @@ impl Server {
         let shares: Vec<_> = tenants.list().iter().map(|tenant| tenant.share).collect();
         let some = |count: usize| NonZeroU32::new(count as u32).unwrap_or(NonZeroU32::MIN);
         let cores = config.threads.max(1);
-        let long = pool::Settings {
-            name: "long",
-            threads: some((cores * 2).max(4)),
-            // Whoever comes second finds a thread, and half of the processors free of the first.
-            each: some(if shares.len() > 1 { (cores / 2).max(1) } else { (cores * 2).max(4) }),
-            allowance: u64::MAX,
-            background: true,
-        };
-        let long = Arc::new(Pool::start(long, &shares, None).map_err(threads)?);
+        let background = Arc::new(Background::start(cores, &shares).map_err(threads)?);
         // Tasks of `quick` that take too long go on there. Many threads, as most of them wait for the node most of the time.
         let quick = pool::Settings {
             name: "quick",
             threads: some(32),
             each: some(if shares.len() > 1 { 8 } else { 32 }),
-            allowance: QUICK,
-            background: false,
+            allowance: if shares.len() > 1 { QUICK_AMONG_MANY } else { QUICK },
+            priority: Priority::Usual,
         };
-        let quick = Arc::new(Pool::start(quick, &shares, Some(&long)).map_err(threads)?);
+        let quick = Arc::new(Pool::start(quick, &shares, Some(Arc::clone(&background))).map_err(threads)?);
         let fetchers = Arc::new(Pool::start(FETCHERS, &shares, None).map_err(threads)?);
         let workers = rayon::ThreadPoolBuilder::new()
             .num_threads(config.threads)
             .thread_name(|index| format!("lanes-{index}"))
             .build()
             .map_err(|error| ServeError::Threads(error.to_string()))?;
-        let settings =
-            batches::Settings { backend: config.backend, threads: workers, fetchers, long, window: config.window };
+        let settings = batches::Settings {
+            backend: config.backend,
+            threads: workers,
+            fetchers,
+            background,
+            window: config.window,
+        };
         let batches = Batches::start(settings, Arc::clone(&tenants), Arc::clone(&metrics)).map_err(threads)?;
         let watcher = blocks.watch().map_err(threads)?;
         let service = Service {
@@ -255,5 +255,5 @@ const FETCHERS: pool::Settings = pool::Settings {
     threads: NonZeroU32::new(32).unwrap(),
     each: NonZeroU32::new(8).unwrap(),
     allowance: u64::MAX,
-    background: false,
+    priority: Priority::Usual,
 };

@@ -1,6 +1,6 @@
 //! What becomes of a request: a call goes into a batch, other executions to threads of their own, the rest to the node.
 
-use super::batches::{Batches, Job};
+use super::batches::Batches;
 use super::blocks::{Blocks, Pinned};
 use super::calls;
 use super::http::{Limits, Room};
@@ -9,6 +9,7 @@ use super::methods::{self, Method};
 use super::metrics::Metrics;
 use super::params::{self, BlockId, BlockOverrideArgs, CallArgs, Positional, StateOverrideArgs};
 use super::pool::{Pool, Turn};
+use super::queues::Job;
 use super::reply::Slot;
 use super::sequence::Stop;
 use super::tenants::{Tenant, Tenants};
@@ -137,7 +138,7 @@ impl Service {
                 Err(failure) => return slot.answer(Err(failure)),
             },
         };
-        self.batches.push(Job { tenant, snapshot, call, slot, rounds: 0 });
+        self.batches.push(Job { tenant, snapshot, call, slot, rounds: 0, second: false });
     }
 
     /// Executes what is no plain call.

@@ -192,6 +192,10 @@ fn ancestors_belong_to_the_pinned_block() {
     for number in [255, 200, 100, 1] {
         assert_eq!(executor.block_hash(&snapshot, number).expect("a hash"), hash_of(number));
     }
+    // The block after it asks for the pinned block's own hash, before anything else is known of the chain.
+    let opened = RpcSource::at(Arc::clone(&rpc), hash_of(NEWEST)).with_generation(2);
+    let fresh = executor.snapshot(&Arc::new(opened), snapshot.block().clone(), *snapshot.rules());
+    assert_eq!(executor.block_hash(&fresh, NEWEST).expect("its own hash"), hash_of(NEWEST));
     node.reorganised.store(true, Ordering::Relaxed);
     let opened = RpcSource::at(rpc, hash_of(NEWEST)).with_generation(1);
     let snapshot = executor.snapshot(&Arc::new(opened), snapshot.block().clone(), *snapshot.rules());

@@ -126,6 +126,7 @@ fn blocks_can_be_overridden() {
     assert_eq!(show("44", json!({"prevRandao": data(96)})), word(96));
     assert_eq!(show("4a", json!({"blobBaseFee": "0x95"})), word(0x95));
     assert_eq!(show("43", json!(null)), word(10));
+    assert_eq!(show("600a40", json!({"number": "0xb"})), json!(hash(10)), "its own hash, seen from the block after it");
     assert_eq!(show("600940", json!(null)), json!(hash(9)), "BLOCKHASH");
 }
 

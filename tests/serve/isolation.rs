@@ -37,11 +37,19 @@ fn a_flood_of_endless_loops_changes_nothing_for_others() {
         .map(|thread| {
             let (served, ended, stop) = (Arc::clone(&served), Arc::clone(&ended), Arc::clone(&stop));
             std::thread::spawn(move || {
-                while !stop.load(Ordering::Relaxed) {
+                for round in 0u64.. {
+                    if stop.load(Ordering::Relaxed) {
+                        break;
+                    }
+                    let other = address(0x00ff_0000 + thread as u64 * 0x1000 + round % 0x1000);
                     let method = ["eth_call", "eth_estimateGas", "debug_traceCall"][thread % 3];
                     let config = json!({"tracer": "callTracer"});
                     let params = match method {
                         "debug_traceCall" => json!([{"to": address(LOOPS)}, "latest", config]),
+                        // A contract that nobody has called before.
+                        _ if round % 2 == 1 => {
+                            json!([{"to": other}, "latest", {(other.clone()): {"code": "0x5b5f56"}}])
+                        }
                         _ => json!([{"to": address(LOOPS)}]),
                     };
                     let answer = served.ask_as(FLOOD, method, params);

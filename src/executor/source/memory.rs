@@ -1,7 +1,9 @@
 //! States at hand.
 
 use super::{Account, StateSource};
-use isolane_spec::{Bytes, H160, H256, MemoryState, StateError, StateView, U256};
+use crate::convert::keccak;
+use crate::executor::AccountOverride;
+use isolane_spec::{Bytes, H160, H256, KECCAK_EMPTY, MemoryState, StateError, StateView, U256};
 use std::sync::Arc;
 
 /// Why a state at hand cannot answer.
@@ -19,7 +21,7 @@ impl ViewSource {
     }
 }
 
-/// A state in memory as a source. What it does not list does not exist.
+/// A state in memory as a source. What it does not list does not exist. It can be collected from accounts.
 #[derive(Clone)]
 pub struct MemorySource(Arc<MemoryState>);
 
@@ -28,6 +30,39 @@ impl MemorySource {
     #[must_use]
     pub fn new(state: impl Into<Arc<MemoryState>>) -> Self {
         Self(state.into())
+    }
+}
+
+impl FromIterator<(H160, AccountOverride)> for MemorySource {
+    /// A state of these accounts, each as an override of one that does not exist. The hashes of codes are computed; where precompiles are
+    /// is not a state's affair.
+    ///
+    /// ```
+    /// use isolane::executor::{AccountOverride, MemorySource};
+    /// use isolane::spec::{Bytes, H160, U256};
+    ///
+    /// let token = AccountOverride {
+    ///     code: Some(Bytes::from_static(&[0x5f, 0x5f, 0xf3])),
+    ///     state: Some(vec![(U256::zero(), U256::from(7))]),
+    ///     ..Default::default()
+    /// };
+    /// let alice = AccountOverride { balance: Some(U256::from(1_000_000)), ..Default::default() };
+    /// let source: MemorySource = [(H160::repeat_byte(1), token), (H160::repeat_byte(2), alice)].into_iter().collect();
+    /// ```
+    fn from_iter<T: IntoIterator<Item = (H160, AccountOverride)>>(accounts: T) -> Self {
+        let mut state = MemoryState::default();
+        for (address, account) in accounts {
+            let code = account.code.unwrap_or_default();
+            let code_hash = if code.is_empty() { KECCAK_EMPTY } else { keccak(&code) };
+            let info = Account {
+                nonce: account.nonce.unwrap_or_default(),
+                balance: account.balance.unwrap_or_default(),
+                code_hash,
+            };
+            let slots = account.state.unwrap_or_default().into_iter().chain(account.state_diff);
+            state.insert(address, info, code, slots);
+        }
+        Self::new(state)
     }
 }
 

@@ -1,6 +1,7 @@
-//! Many calls to a node and to `isolane serve` in front of it, over connections that stay open, in turn; then one tenant that floods
-//! the server, and what another one notices of it.
+//! Many calls to a node and to `isolane serve` in front of it, over connections that stay open, in turn; then what a tenant notices of
+//! another one's flood.
 
+use super::flood;
 use super::process::{Served, resident};
 use crate::anvil::Anvil;
 use crate::shell;
@@ -9,15 +10,15 @@ use std::fmt::Write as _;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 /// Rounds of each measurement; the node and the server take turns.
-const ROUNDS: usize = 3;
+pub const ROUNDS: usize = 3;
 /// Calls of a request, where it is a batch.
 const BATCH: usize = 100;
 /// Holders of the token.
-const HOLDERS: usize = 100_000;
+pub const HOLDERS: usize = 100_000;
 
 /// A connection that stays open.
 pub struct Connection {
@@ -65,7 +66,7 @@ impl Connection {
 }
 
 /// `balanceOf` of a holder.
-fn call(token: &str, holder: usize) -> String {
+pub fn call(token: &str, holder: usize) -> String {
     format!(
         "{{\"jsonrpc\":\"2.0\",\"id\":{holder},\"method\":\"eth_call\",\"params\":[{{\"to\":\"{token}\",\"data\":\"0x70a08231{:064x}\"}},\"latest\"]}}",
         0x1000_0000 + holder
@@ -73,7 +74,7 @@ fn call(token: &str, holder: usize) -> String {
 }
 
 /// That each call has the holder's balance, in the order of the calls or in another.
-fn check(answer: &[u8], first: usize, count: usize) -> Result<()> {
+pub fn check(answer: &[u8], first: usize, count: usize) -> Result<()> {
     let text = std::str::from_utf8(answer)?;
     let mut seen = 0;
     for part in text.split("\"id\":").skip(1) {
@@ -98,7 +99,8 @@ pub struct Figures {
     pub p99: f64,
 }
 
-fn figures(calls: usize, wall: Duration, mut latencies: Vec<Duration>) -> Figures {
+/// The figures of requests that took so long.
+pub fn figures(calls: usize, wall: Duration, mut latencies: Vec<Duration>) -> Figures {
     latencies.sort_unstable();
     let at = |part: f64| {
         let index = (latencies.len() as f64 * part) as usize;
@@ -147,19 +149,57 @@ fn closed_loop(address: &str, token: &str, calls: usize, batch: usize, connectio
     Ok(figures(calls, start.elapsed(), all))
 }
 
+/// What is measured.
+pub struct Options<'a> {
+    /// Calls of each measurement.
+    pub calls: usize,
+    /// Seconds of each measurement beside a flood, and without it.
+    pub seconds: f64,
+    /// Only floods with this in their name.
+    pub only: &'a str,
+    /// Measure the flood alone.
+    pub flood_alone: bool,
+    /// Another build, which is flooded in turn with this one.
+    pub against: Option<&'a Path>,
+    /// Write the figures to benches/results/serve.md.
+    pub write: bool,
+}
+
 /// Runs it; whether the goals are met.
-pub fn run(calls: usize, write: bool) -> Result<bool> {
+pub fn run(options: &Options<'_>) -> Result<bool> {
     let (npm, isolane) = (super::npm()?, super::isolane()?);
     let folder = shell::root().join("target/testdata/serve/holders");
     let arguments = [folder.display().to_string(), HOLDERS.to_string()];
     let node = Anvil::script(&npm, "holders.mjs", &[&arguments[0], &arguments[1]], &folder)?;
     let about: serde_json::Value = serde_json::from_str(&node.about)?;
-    let token = about["token"].as_str().context("no token")?.to_owned();
-    let anvil = node.url.trim_start_matches("http://").to_owned();
+    let token = about["token"].as_str().context("no token")?;
     let pid = about["pid"].as_u64().and_then(|pid| u32::try_from(pid).ok()).unwrap_or_default();
 
-    let mut text = String::new();
-    text += "# `isolane serve` in front of anvil, and anvil itself: `balanceOf` over HTTP\n\n";
+    let mut text = "# `isolane serve` in front of anvil, and anvil itself: `balanceOf` over HTTP\n\n".to_owned();
+    let mut best = f64::INFINITY;
+    if options.flood_alone {
+        facts().iter().for_each(|fact| text += &format!("- {fact}\n"));
+    } else {
+        best = compare(&isolane, &node, token, pid, options.calls, &mut text)?;
+    }
+    let builds: Vec<&Path> = [isolane.as_path()].into_iter().chain(options.against).collect();
+    let factor = flood::run(&builds, &node.url, token, (options.seconds, options.only), &mut text)?;
+    node.stop()?;
+    println!("{text}");
+    if options.write {
+        let path = shell::root().join("benches/results/serve.md");
+        std::fs::write(&path, &text).with_context(|| path.display().to_string())?;
+    }
+    if !options.flood_alone {
+        println!("isolane / anvil: {best:.1} (goal: 20)");
+    }
+    println!("p99 of the calm tenant under the worst flood: x {factor:.2} (goal: below 2)");
+    Ok(best >= 20.0 && factor < 2.0)
+}
+
+/// The server and the node behind it in turn; how many times as many calls the server answers, at best.
+fn compare(isolane: &Path, node: &Anvil, token: &str, pid: u32, calls: usize, text: &mut String) -> Result<f64> {
+    let anvil = node.url.trim_start_matches("http://");
     writeln!(
         text,
         "`cargo xtask serve --load --write`: {calls} calls of `balanceOf` for {HOLDERS} holders of an OpenZeppelin ERC-20, over loopback connections that \
@@ -169,8 +209,8 @@ pub fn run(calls: usize, write: bool) -> Result<bool> {
     for fact in facts() {
         writeln!(text, "- {fact}")?;
     }
-    let served = Served::start(&isolane, &node.url, &[])?;
-    let cold = closed_loop(&served.address, &token, calls, BATCH, 8)?;
+    let served = Served::start(isolane, &node.url, &[])?;
+    let cold = closed_loop(&served.address, token, calls, BATCH, 8)?;
     writeln!(
         text,
         "\n| requests | anvil calls/s | isolane calls/s | isolane / anvil | anvil p50, p99 ms | isolane p50, p99 ms |"
@@ -182,8 +222,8 @@ pub fn run(calls: usize, write: bool) -> Result<bool> {
     {
         let (mut theirs, mut ours) = (Vec::new(), Vec::new());
         for _ in 0..ROUNDS {
-            theirs.push(closed_loop(&anvil, &token, calls, batch, connections)?);
-            ours.push(closed_loop(&served.address, &token, calls, batch, connections)?);
+            theirs.push(closed_loop(anvil, token, calls, batch, connections)?);
+            ours.push(closed_loop(&served.address, token, calls, batch, connections)?);
         }
         let ratios: Vec<f64> = ours.iter().zip(&theirs).map(|(ours, theirs)| ours.rate / theirs.rate).collect();
         best = best.max(median(&ratios));
@@ -211,111 +251,18 @@ pub fn run(calls: usize, write: bool) -> Result<bool> {
         mib(resident(pid))
     )?;
     served.stop()?;
-    let factor = flood(&isolane, &node.url, &token, &mut text)?;
-    node.stop()?;
-    println!("{text}");
-    if write {
-        let path = shell::root().join("benches/results/serve.md");
-        std::fs::write(&path, &text).with_context(|| path.display().to_string())?;
-    }
-    println!(
-        "isolane / anvil: {best:.1} (goal: 20); p99 of the calm tenant under the flood: x {factor:.2} (goal: below 2)"
-    );
-    Ok(best >= 20.0 && factor < 2.0)
+    Ok(best)
 }
 
-const TENANTS: &str =
-    "[tenant.calm]\nkeys = [\"calm-calm-calm-calm\"]\n[tenant.flood]\nkeys = [\"flood-flood-flood-flood\"]\n";
-
-/// A calm tenant asks at a steady pace, alone and beside one that floods the server with endless loops; by how much its
-/// p99 rises.
-fn flood(isolane: &Path, node: &str, token: &str, text: &mut String) -> Result<f64> {
-    const PACE: Duration = Duration::from_millis(5);
-    const TIME: Duration = Duration::from_secs(15);
-    let file = shell::root().join("target/testdata/serve/tenants.toml");
-    std::fs::write(&file, TENANTS)?;
-    let tenants = file.display().to_string();
-    let served = Served::start(isolane, node, &["--tenants", &tenants])?;
-    let loops = "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"eth_call\",\"params\":[{\"to\":\"0x0000000000000000000000000000000000100b00\"},\"latest\",\
-        {\"0x0000000000000000000000000000000000100b00\":{\"code\":\"0x5b5f56\"}}]}";
-    let floods = AtomicUsize::new(0);
-    let measure = |flooded: bool| -> Result<Figures> {
-        let stop = AtomicBool::new(false);
-        std::thread::scope(|scope| {
-            let flood = || -> Result<()> {
-                let mut connection = Connection::open(&served.address, Some("flood-flood-flood-flood"))?;
-                while !stop.load(Ordering::Relaxed) {
-                    let answer = String::from_utf8_lossy(connection.post(loops)?).into_owned();
-                    ensure!(answer.contains("out of gas"), "{answer}");
-                    floods.fetch_add(1, Ordering::Relaxed);
-                }
-                Ok(())
-            };
-            let threads: Vec<_> = (0..if flooded { 32 } else { 0 }).map(|_| scope.spawn(flood)).collect();
-            let calm = |offset: usize| -> Result<Vec<Duration>> {
-                let mut connection = Connection::open(&served.address, Some("calm-calm-calm-calm"))?;
-                let (start, mut latencies) = (Instant::now(), Vec::new());
-                for round in 0u32.. {
-                    let due = start + PACE * round;
-                    if due > start + TIME {
-                        break;
-                    }
-                    std::thread::sleep(due.saturating_duration_since(Instant::now()));
-                    let holder = (offset + round as usize * 7) % HOLDERS;
-                    // From when it was due: a server that is late delays those behind it, too.
-                    check(connection.post(&call(token, holder))?, holder, 1)?;
-                    latencies.push(due.elapsed());
-                }
-                Ok(latencies)
-            };
-            let clients: Vec<_> = (0..4).map(|client| scope.spawn(move || calm(client * 25_000))).collect();
-            // The flood ends before anything is made of what became of the others.
-            let ended: Vec<_> = clients.into_iter().map(std::thread::ScopedJoinHandle::join).collect();
-            stop.store(true, Ordering::Relaxed);
-            let mut all = Vec::new();
-            for client in ended {
-                all.extend(client.map_err(|_| anyhow::anyhow!("a client panicked"))??);
-            }
-            for thread in threads {
-                thread.join().map_err(|_| anyhow::anyhow!("a client panicked"))??;
-            }
-            Ok(figures(all.len(), TIME, all))
-        })
-    };
-    // Its state is at hand from here on.
-    measure(false)?;
-    let (mut alone, mut beside) = (Vec::new(), Vec::new());
-    for _ in 0..ROUNDS {
-        alone.push(measure(false)?);
-        beside.push(measure(true)?);
-    }
-    let factors: Vec<f64> = beside.iter().zip(&alone).map(|(beside, alone)| beside.p99 / alone.p99).collect();
-    let of = |list: &[Figures], field: fn(&Figures) -> f64| spread(&list.iter().map(field).collect::<Vec<_>>());
-    writeln!(
-        text,
-        "\n## A tenant that floods the server\n\nA calm tenant sends 800 calls a second over 4 connections, at a steady pace and each on time, alone and \
-        beside a tenant whose 32 connections send nothing but endless loops (50 million gas each). Every answer is checked.\n"
-    )?;
-    writeln!(text, "| calm tenant | p50 ms | p99 ms |\n| --- | --- | --- |")?;
-    writeln!(text, "| alone | {} | {} |", of(&alone, |it| it.p50), of(&alone, |it| it.p99))?;
-    writeln!(text, "| beside the flood | {} | {} |", of(&beside, |it| it.p50), of(&beside, |it| it.p99))?;
-    writeln!(
-        text,
-        "\nIts p99 rises to {} times; {} loops were executed to their end meanwhile.",
-        spread(&factors),
-        floods.into_inner()
-    )?;
-    served.stop()?;
-    Ok(median(&factors))
-}
-
-fn median(list: &[f64]) -> f64 {
+/// The middle one.
+pub fn median(list: &[f64]) -> f64 {
     let mut list = list.to_vec();
     list.sort_by(f64::total_cmp);
     list.get(list.len() / 2).copied().unwrap_or_default()
 }
 
-fn spread(list: &[f64]) -> String {
+/// The middle one, the least and the largest.
+pub fn spread(list: &[f64]) -> String {
     let digits = if median(list) >= 1000.0 { 0 } else { 2 };
     let (least, most) = list.iter().fold((f64::MAX, 0.0f64), |(least, most), it| (least.min(*it), most.max(*it)));
     format!("{:.digits$} ({least:.digits$}-{most:.digits$})", median(list))

@@ -2,6 +2,7 @@
 //! calls are sent to both, and to a server with a tenant that floods it.
 
 mod compare;
+mod flood;
 mod load;
 mod process;
 pub mod soak;
@@ -19,7 +20,19 @@ pub struct Args {
     /// Only measure.
     #[arg(long)]
     load: bool,
-    /// Calls of each measurement.
+    /// Only measure what a calm tenant notices of another one's flood.
+    #[arg(long, conflicts_with_all = ["load", "compare", "write"])]
+    flood: bool,
+    /// Another build of isolane, which is flooded in turn with this one.
+    #[arg(long, value_name = "PROGRAM")]
+    against: Option<PathBuf>,
+    /// Only floods with this in their name, with --flood.
+    #[arg(long, default_value = "", requires = "flood")]
+    only: String,
+    /// Seconds of each measurement beside a flood, and without it.
+    #[arg(long, default_value_t = 15.0)]
+    seconds: f64,
+    /// Calls of each other measurement.
     #[arg(long, default_value_t = 100_000)]
     calls: usize,
     /// Write the figures to benches/results/serve.md.
@@ -30,13 +43,20 @@ pub struct Args {
 /// Runs the task; whether everything was as it should be.
 pub fn run(args: &Args) -> Result<bool> {
     let mut good = true;
-    if !args.load {
+    if !args.load && !args.flood {
         let (same, different) = compare::run()?;
         println!("{same} passed, {different} failed");
         good &= different == 0 && same > 0;
     }
     if !args.compare {
-        good &= load::run(args.calls, args.write)?;
+        good &= load::run(&load::Options {
+            calls: args.calls,
+            seconds: args.seconds,
+            only: &args.only,
+            flood_alone: args.flood,
+            against: args.against.as_deref(),
+            write: args.write,
+        })?;
     }
     Ok(good)
 }
