@@ -139,7 +139,9 @@ fn an_error_is_a_difference() {
     }
     let candidates = [Candidate::exact(Reference), Candidate::exact(Failing)];
     let done = campaign::run(&Plan { programs: 10, ..plan() }, &candidates, &|_| {}).expect("nothing is read");
-    assert_eq!(done.differences(), 10);
+    // Ten programs, one with restrictions, one sequence: each ends with its first error.
+    let parts: Vec<(&str, u64)> = done.parts.iter().map(|part| (part.name, part.tally.differences())).collect();
+    assert_eq!(parts, [("programs", 10), ("restricted programs", 1), ("sequences", 1)]);
     assert!(done.explained[0].differences[0].right.contains("a defect"));
 }
 
@@ -264,7 +266,7 @@ fn the_json_report_is_lines_of_its_schema() {
         text.lines().map(|line| serde_json::from_str(line).expect("an object")).collect();
     assert!(lines.iter().all(|line| line["schema"] == report::SCHEMA));
     let of = |kind: &str| lines.iter().filter(|line| line["type"] == kind).count();
-    assert_eq!((of("part"), of("coverage"), of("summary")), (1, Fork::ALL.len(), 1));
+    assert_eq!((of("part"), of("coverage"), of("restrictions"), of("summary")), (3, Fork::ALL.len(), 1, 1));
     assert!(of("difference") > 0);
     let summary = lines.last().expect("a line");
     assert_eq!((&summary["exitCode"], &summary["different"]), (&1.into(), &done.differences().into()));
