@@ -126,7 +126,7 @@ fn measure(inputs: &Inputs, threads: usize, least: usize) -> Result<Row, Box<dyn
 fn main() -> Result<(), Box<dyn Error>> {
     let folder = std::env::var_os("ISOLANE_BLOCKS").map(PathBuf::from);
     let folder = folder.unwrap_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("testdata/blocks"));
-    let (least, threads) = (setting("ISOLANE_TURNS", 9)?.max(1), setting("ISOLANE_THREADS", 2)?);
+    let (least, threads) = (setting("ISOLANE_TURNS", 41)?.max(1), setting("ISOLANE_THREADS", 2)?);
     let facts = Facts::gather();
     let mut inputs = find(&[folder])?;
     let packs = std::mem::take(&mut inputs.packs);

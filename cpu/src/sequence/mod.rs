@@ -38,7 +38,7 @@ const FIRST: usize = 2;
 /// Fewer calls and creations than this are not worth another thread's while.
 const WORTHWHILE_CALLS: usize = 4;
 /// Nor is a rest that seems to take less time than this.
-const WORTHWHILE_REST: Duration = Duration::from_millis(5);
+const WORTHWHILE_REST: Duration = Duration::from_millis(8);
 
 /// If more than one in so many went stale, nobody waits for one that is under way.
 const WAIT_LIMIT: u64 = 4;
