@@ -38,7 +38,7 @@ impl Facts {
             rustc: output("rustc", &["-V"]),
             rustflags: option_env!("RUSTFLAGS").unwrap_or("").to_owned(),
             target_features: target_features(),
-            profile: "bench: opt-level 3, lto fat, codegen-units 1",
+            profile: "bench (opt-level 3, lto fat, codegen-units 1) unless `--profile` named another",
             isolane: format!("{} {revision}", env!("CARGO_PKG_VERSION")),
             revm: locked_version("revm"),
             revm_features: "default + asm-keccak",

@@ -148,7 +148,8 @@ pub const HALTS: [Halt; 16] = [
     Halt::Denied { rule: Rule::Opcode, pc: 0 },
 ];
 
-const BUDGETS: [BudgetKind; 6] = [
+/// Every budget that can run out. A halt's detail is its place here.
+pub const BUDGETS: [BudgetKind; 6] = [
     BudgetKind::Steps,
     BudgetKind::Memory,
     BudgetKind::CallDepth,
@@ -156,7 +157,8 @@ const BUDGETS: [BudgetKind; 6] = [
     BudgetKind::LogBytes,
     BudgetKind::Messages,
 ];
-const RULES: [Rule; 11] = [
+/// Every rule that can deny. A halt's detail is its place here.
+pub const RULES: [Rule; 11] = [
     Rule::Opcode,
     Rule::Precompile,
     Rule::Create,

@@ -14,6 +14,7 @@ use std::time::Instant;
 
 /// Cases of one batch where all backends take them one by one: few enough to stay in the caches of the processor that makes them.
 const SLICE: u64 = 32;
+
 impl Run<'_> {
     pub(super) fn programs(&mut self, plan: &Plan) {
         let start = Instant::now();

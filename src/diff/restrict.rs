@@ -15,6 +15,7 @@ use isolane_cpu::exchange::abi::IExchange;
 use isolane_cpu::observer::{Enter, Step, StepEnd};
 use isolane_cpu::precompile::Precompile;
 use isolane_cpu::{Available, Machine, Observer};
+use isolane_spec::lane::{BUDGETS, RULES};
 use isolane_spec::opcode::op;
 use isolane_spec::permission::{AddressRule, Level, Permissions};
 use isolane_spec::{
@@ -347,29 +348,8 @@ impl Restrictions {
     /// The rules and budgets with their names, and how often they cut.
     #[must_use]
     pub fn counts(&self) -> Vec<(String, u64)> {
-        let rules = [
-            Rule::Opcode,
-            Rule::Precompile,
-            Rule::Create,
-            Rule::Callee,
-            Rule::Sender,
-            Rule::Logs,
-            Rule::Call,
-            Rule::Value,
-            Rule::Delegation,
-            Rule::Message,
-            Rule::State,
-        ];
-        let budgets = [
-            BudgetKind::Steps,
-            BudgetKind::Memory,
-            BudgetKind::CallDepth,
-            BudgetKind::Slots,
-            BudgetKind::LogBytes,
-            BudgetKind::Messages,
-        ];
-        let rules = rules.iter().map(|rule| (format!("{rule:?}"), self.denials.get(rule).copied().unwrap_or_default()));
-        let budgets = budgets
+        let rules = RULES.iter().map(|rule| (format!("{rule:?}"), self.denials.get(rule).copied().unwrap_or_default()));
+        let budgets = BUDGETS
             .iter()
             .map(|kind| (format!("budget {kind:?}"), self.budgets.get(kind).copied().unwrap_or_default()));
         rules.chain(budgets).chain([("budget Gas".to_owned(), self.gas)]).collect()
