@@ -3,8 +3,9 @@
 use crate::machine::{Available, Machine};
 use crate::pool::with_machine;
 use crate::sequence::{InParallel, Sequence};
-use isolane_spec::{Backend, Batch, Environment, ExecutionError, Order, Outcome, Transaction};
+use isolane_spec::{Backend, Batch, Environment, ExecutionError, H160, Order, Outcome, StateView, Transaction};
 use rayon::prelude::*;
+use std::hint::black_box;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::OnceLock;
 
@@ -13,6 +14,12 @@ use std::sync::OnceLock;
 /// are executed ahead of their turn where that pays, with the same results.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Reference;
+
+/// Batches with this many transactions have states that are probably too large for the caches.
+pub(crate) const COLD: usize = 2_048;
+/// So many transactions of such a batch have their accounts read ahead, all of them at once: the processor then waits for several
+/// reads at a time.
+pub(crate) const AHEAD: usize = 32;
 
 /// Takes the result of a transaction, by its index in the batch. Called from many threads.
 pub(crate) type Sink<'a> = dyn Fn(usize, Result<Outcome, ExecutionError>) + Sync + 'a;
@@ -101,20 +108,39 @@ fn sequential(environment: &Environment, lanes: &[(usize, &Transaction)], parall
 /// Each transaction starts from the base state.
 fn independent(environment: &Environment, lanes: &[(usize, &Transaction)], sink: &Sink<'_>) {
     let available = Available::of(environment);
-    lanes.par_iter().for_each_init(
+    let cold = lanes.len() >= COLD && environment.state.is_near();
+    let chunk = if cold { AHEAD } else { 1 };
+    lanes.par_chunks(chunk).for_each_init(
         || Machine::new(environment.clone()),
-        |machine, &(index, transaction)| {
-            let result = contained(|| {
-                machine.rewind();
-                machine.transact(transaction, available)
-            });
-            if matches!(result, Err(ExecutionError::Panic(_))) {
-                // What the panic left behind is not to be trusted.
-                *machine = Machine::new(environment.clone());
+        |machine, lanes| {
+            if cold {
+                let accounts =
+                    lanes.iter().flat_map(|(_, transaction)| [Some(&transaction.sender), transaction.to.as_ref()]);
+                read_ahead(&*environment.state, accounts.flatten());
             }
-            sink(index, result);
+            for &(index, transaction) in lanes {
+                let result = contained(|| {
+                    machine.rewind();
+                    machine.transact(transaction, available)
+                });
+                if matches!(result, Err(ExecutionError::Panic(_))) {
+                    // What the panic left behind is not to be trusted.
+                    *machine = Machine::new(environment.clone());
+                }
+                sink(index, result);
+            }
         },
     );
+}
+
+/// Brings accounts into the processor's caches.
+pub(crate) fn read_ahead<'a>(state: &dyn StateView, accounts: impl Iterator<Item = &'a H160>) {
+    // What fails or panics here does so again where it belongs.
+    let _ahead = catch_unwind(AssertUnwindSafe(|| {
+        for address in accounts {
+            let _ = black_box(state.account(address));
+        }
+    }));
 }
 
 /// Runs a lane; a panic in it (a defect of isolane, or of a state that it was given) stays in it.
@@ -135,8 +161,7 @@ mod tests {
     use crate::crypto::keccak256;
     use isolane_spec::opcode::op;
     use isolane_spec::{
-        AccountInfo, BlockContext, Bytes, Fork, H160, H256, Halt, MemoryState, Rules, StateError, StateView, Status,
-        U256,
+        AccountInfo, BlockContext, Bytes, Fork, H256, Halt, MemoryState, Rules, StateError, Status, U256,
     };
     use std::sync::Arc;
 

@@ -8,6 +8,7 @@ mod reads;
 mod transfer;
 
 use crate::mixer::{Mixer, same};
+use crate::validation::{minus, plus};
 use hashbrown::{HashMap, HashTable};
 use isolane_spec::{
     AccountDiff, AccountInfo, Bytes, Fork, H160, H256, KECCAK_EMPTY, Log, Message, SlotDiff, StateError, StateView,
@@ -49,6 +50,8 @@ pub(crate) struct AccountEntry {
     created: bool,
     destroyed: bool,
     listed: bool,
+    /// Whether the transaction changed its storage. Known at its end.
+    stored: bool,
     /// Whether the transaction looked at its code.
     code_read: bool,
     before: Option<AccountInfo>,
@@ -74,14 +77,26 @@ impl AccountEntry {
     pub fn has_new_code(&self) -> bool {
         self.new_code.is_some()
     }
+
+    /// Nothing is left of it.
+    fn remove(&mut self) {
+        self.info = AccountInfo::default();
+        self.exists = false;
+        self.new_code = None;
+        self.program = u32::MAX;
+        self.delegation = None;
+        self.wiped = true;
+        self.incarnation += 1;
+    }
 }
 
-/// How to undo one change.
+/// How to undo one change. Small: what is long and rare lies in [`Journal::undone_codes`] and
+/// [`Journal::undone_transient`].
 #[derive(Debug)]
 enum Undo {
     Balance(AccountIndex, U256),
     Nonce(AccountIndex, u64),
-    Code(AccountIndex, H256, Option<Bytes>, u32),
+    Code(AccountIndex),
     WarmAccount(AccountIndex),
     Touch(AccountIndex),
     Exists(AccountIndex),
@@ -89,8 +104,11 @@ enum Undo {
     Destroyed(AccountIndex),
     Slot(SlotIndex, U256),
     WarmSlot(SlotIndex),
-    Transient(AccountIndex, U256, U256),
+    Transient(AccountIndex),
 }
+
+/// Code that an account had: its hash, itself where the lane wrote it, and its program.
+type OldCode = (H256, Option<Bytes>, u32);
 
 /// A point to go back to.
 #[derive(Clone, Copy, Debug, Default)]
@@ -115,6 +133,10 @@ pub(crate) struct Journal {
     recent_slots: [SlotIndex; RECENT_SLOTS],
     transient: HashMap<(AccountIndex, U256), U256>,
     undo: Vec<Undo>,
+    /// Of each [`Undo::Code`], what the code was.
+    undone_codes: Vec<OldCode>,
+    /// Of each [`Undo::Transient`], the key and what it held.
+    undone_transient: Vec<(U256, U256)>,
     pub logs: Vec<Log>,
     pub messages: Vec<Message>,
     pub refund: i64,
@@ -123,10 +145,36 @@ pub(crate) struct Journal {
     slots_read: Vec<SlotIndex>,
     /// Of the last 256 blocks, one bit each: whose hash the transaction read. The lowest is the parent's.
     block_hashes_read: [u64; 4],
-    /// Buffers of [`Self::finish`], empty in between.
+    /// What the transaction touched or wrote, each once. Kept when it is undone.
     changed: Vec<AccountIndex>,
     changed_slots: Vec<SlotIndex>,
     hasher: Mixer,
+}
+
+/// An address as numbers that compare as it does.
+#[inline(always)]
+fn in_order(address: &H160) -> (u128, u32) {
+    let (high, low) = address.0.split_at(16);
+    let mut numbers = ([0; 16], [0; 4]);
+    numbers.0.copy_from_slice(high);
+    numbers.1.copy_from_slice(low);
+    (u128::from_be_bytes(numbers.0), u32::from_be_bytes(numbers.1))
+}
+
+/// Sorts by a key. Mostly there are three or four of them.
+#[inline(always)]
+fn sort_few<T: Copy, K: Ord>(items: &mut [T], key: impl Fn(&T) -> K) {
+    if items.len() > 8 {
+        items.sort_unstable_by_key(key);
+        return;
+    }
+    for end in 1..items.len() {
+        let mut at = end;
+        while at > 0 && key(&items[at]) < key(&items[at - 1]) {
+            items.swap(at, at - 1);
+            at -= 1;
+        }
+    }
 }
 
 impl Journal {
@@ -142,6 +190,8 @@ impl Journal {
             recent_slots: [0; RECENT_SLOTS],
             transient: HashMap::new(),
             undo: Vec::new(),
+            undone_codes: Vec::new(),
+            undone_transient: Vec::new(),
             logs: Vec::new(),
             messages: Vec::new(),
             refund: 0,
@@ -171,13 +221,22 @@ impl Journal {
         if !self.transient.is_empty() {
             self.transient.clear();
         }
-        self.undo.clear();
+        self.forget_undo();
+        self.changed.clear();
+        self.changed_slots.clear();
         self.logs.clear();
         self.messages.clear();
         self.refund = 0;
         self.accounts_read.clear();
         self.slots_read.clear();
         self.block_hashes_read = [0; 4];
+    }
+
+    /// What was done until now stays.
+    fn forget_undo(&mut self) {
+        self.undo.clear();
+        self.undone_codes.clear();
+        self.undone_transient.clear();
     }
 
     pub fn checkpoint(&self) -> Checkpoint {
@@ -196,7 +255,8 @@ impl Journal {
             match undo {
                 Undo::Balance(account, old) => self.entry(account).info.balance = old,
                 Undo::Nonce(account, old) => self.entry(account).info.nonce = old,
-                Undo::Code(account, hash, code, program) => {
+                Undo::Code(account) => {
+                    let Some((hash, code, program)) = self.undone_codes.pop() else { continue };
                     let entry = self.entry(account);
                     entry.info.code_hash = hash;
                     entry.new_code = code;
@@ -216,7 +276,8 @@ impl Journal {
                 Undo::Destroyed(account) => self.entry(account).destroyed = false,
                 Undo::Slot(slot, old) => self.slots[slot as usize].value = old,
                 Undo::WarmSlot(slot) => self.slots[slot as usize].warm = false,
-                Undo::Transient(account, key, old) => {
+                Undo::Transient(account) => {
+                    let Some((key, old)) = self.undone_transient.pop() else { continue };
                     self.transient.insert((account, key), old);
                 }
             }
@@ -249,6 +310,7 @@ impl Journal {
         entry.created = false;
         entry.destroyed = false;
         entry.listed = false;
+        entry.stored = false;
         entry.code_read = false;
         entry.before = entry.exists.then_some(entry.info);
     }
@@ -258,49 +320,86 @@ impl Journal {
         self.accounts.get(..4).unwrap_or(&self.accounts)
     }
 
-    /// The index of an account that was seen before.
+    /// The index of an account that was seen before; or the hash of its address.
     #[inline(always)]
-    pub fn find(&self, address: &H160) -> Option<AccountIndex> {
+    fn look_up(&self, address: &H160) -> Result<AccountIndex, u64> {
         if let Some(entry) = self.accounts.get(self.recent as usize)
             && same(&entry.address, address)
         {
-            return Some(self.recent);
+            return Ok(self.recent);
         }
         let hash = self.hasher.address(address);
-        self.account_table.find(hash, |&i| same(&self.accounts[i as usize].address, address)).copied()
+        self.account_table.find(hash, |&i| same(&self.accounts[i as usize].address, address)).copied().ok_or(hash)
+    }
+
+    /// The index of an account that was seen before.
+    #[inline(always)]
+    pub fn find(&self, address: &H160) -> Option<AccountIndex> {
+        self.look_up(address).ok()
     }
 
     /// The index of an account; reads the base where it was not seen before.
+    #[inline]
     pub fn load(&mut self, address: &H160, base: &dyn StateView) -> Result<AccountIndex, StateError> {
-        if let Some(account) = self.find(address) {
-            self.recent = account;
-            self.fresh(account);
-            return Ok(account);
+        Ok(self.load_told(address, base)?.0)
+    }
+
+    /// The index of an account as [`Self::load`] returns it, and whether the transaction had looked at it before.
+    #[inline]
+    pub fn load_told(&mut self, address: &H160, base: &dyn StateView) -> Result<(AccountIndex, bool), StateError> {
+        match self.look_up(address) {
+            Ok(account) => {
+                let seen = self.account(account).transaction == self.transaction;
+                self.enter(account);
+                Ok((account, seen))
+            }
+            Err(hash) => Ok((self.read(address, hash, base)?, false)),
         }
-        let found = base.account(address)?;
+    }
+
+    /// Reads an account from the base.
+    #[inline(never)]
+    fn read(&mut self, address: &H160, hash: u64, base: &dyn StateView) -> Result<AccountIndex, StateError> {
+        let told;
+        let found = match base.memory() {
+            // Copied from where it lies.
+            Some(state) => state.accounts.get(address).map(|account| &account.info),
+            None => {
+                told = base.account(address)?;
+                told.as_ref()
+            }
+        };
         let account = self.accounts.len() as AccountIndex;
-        self.accounts.push(AccountEntry {
+        // Built in its place, where `push` would build it on the stack first.
+        let transaction = self.transaction;
+        self.accounts.resize_with(account as usize + 1, || AccountEntry {
             address: *address,
-            info: found.unwrap_or_default(),
-            exists: found.is_some(),
+            info: AccountInfo::default(),
+            exists: false,
             new_code: None,
             program: u32::MAX,
             delegation: None,
             wiped: false,
             incarnation: 0,
-            transaction: self.transaction,
+            transaction,
             warm: false,
             touched: false,
             created: false,
             destroyed: false,
             listed: false,
+            stored: false,
             code_read: false,
-            before: found,
+            before: None,
         });
+        if let (Some(entry), Some(info)) = (self.accounts.last_mut(), found) {
+            entry.exists = true;
+            entry.info = *info;
+            entry.before = Some(*info);
+        }
         self.accounts_read.push(account);
         let Self { account_table, accounts, hasher, .. } = self;
-        account_table
-            .insert_unique(hasher.address(address), account, |&i| hasher.address(&accounts[i as usize].address));
+        account_table.insert_unique(hash, account, |&i| hasher.address(&accounts[i as usize].address));
+        self.recent = account;
         Ok(account)
     }
 
@@ -345,8 +444,18 @@ impl Journal {
     }
 
     /// Touches an account: it comes into being, and is removed at the end if it is empty (EIP-161).
+    #[inline(always)]
     pub fn touch(&mut self, account: AccountIndex) {
         let entry = self.fresh(account);
+        if !(entry.exists && entry.touched) {
+            self.touch_first(account);
+        }
+    }
+
+    #[inline(never)]
+    fn touch_first(&mut self, account: AccountIndex) {
+        self.list(account);
+        let entry = self.entry(account);
         let (exists, touched) = (entry.exists, entry.touched);
         entry.exists = true;
         entry.touched = true;
@@ -358,6 +467,17 @@ impl Journal {
         }
     }
 
+    /// Remembers that the transaction may have changed the account.
+    #[inline(always)]
+    fn list(&mut self, account: AccountIndex) {
+        let entry = self.entry(account);
+        if !entry.listed {
+            entry.listed = true;
+            self.changed.push(account);
+        }
+    }
+
+    #[inline(always)]
     pub fn set_balance(&mut self, account: AccountIndex, balance: U256) {
         self.touch(account);
         let old = std::mem::replace(&mut self.entry(account).info.balance, balance);
@@ -366,6 +486,7 @@ impl Journal {
         }
     }
 
+    #[inline(always)]
     pub fn set_nonce(&mut self, account: AccountIndex, nonce: u64) {
         self.touch(account);
         let old = std::mem::replace(&mut self.entry(account).info.nonce, nonce);
@@ -379,7 +500,8 @@ impl Journal {
         let old_code = entry.new_code.replace(code);
         let old_program = std::mem::replace(&mut entry.program, u32::MAX);
         entry.delegation = None;
-        self.undo.push(Undo::Code(account, old_hash, old_code, old_program));
+        self.undone_codes.push((old_hash, old_code, old_program));
+        self.undo.push(Undo::Code(account));
     }
 
     /// Remembers where the machine keeps the account's decoded code.
@@ -423,14 +545,17 @@ impl Journal {
 
     /// Moves value; `false` (and nothing moved) where the balance does not suffice.
     pub fn transfer(&mut self, from: AccountIndex, to: AccountIndex, value: &U256) -> bool {
-        let Some(rest) = self.account(from).info.balance.checked_sub(*value) else { return false };
+        let (rest, too_much) = minus(&self.account(from).info.balance, value);
+        if too_much {
+            return false;
+        }
         if from == to || value.is_zero() {
             self.touch(to);
             return true;
         }
         self.set_balance(from, rest);
         // The sum of all balances is far below 2^256; wrapping is what the specification does with absurd pre-states.
-        let sum = self.account(to).info.balance.overflowing_add(*value).0;
+        let sum = plus(&self.account(to).info.balance, value).0;
         self.set_balance(to, sum);
         true
     }
@@ -440,6 +565,7 @@ impl Journal {
         let entry = self.fresh(account);
         if !entry.created {
             entry.created = true;
+            self.list(account);
             self.undo.push(Undo::Created(account));
         }
     }
@@ -615,8 +741,15 @@ impl Journal {
 
     #[inline(always)]
     pub fn set_slot(&mut self, slot: SlotIndex, value: U256) {
-        let old = std::mem::replace(&mut self.slots[slot as usize].value, value);
+        let entry = &mut self.slots[slot as usize];
+        let old = std::mem::replace(&mut entry.value, value);
         if old != value {
+            if !entry.listed {
+                entry.listed = true;
+                let account = entry.account;
+                self.changed_slots.push(slot);
+                self.list(account);
+            }
             self.undo.push(Undo::Slot(slot, old));
         }
     }
@@ -630,94 +763,69 @@ impl Journal {
     pub fn set_transient(&mut self, account: AccountIndex, key: U256, value: U256) {
         let old = self.transient.insert((account, key), value).unwrap_or_default();
         if old != value {
-            self.undo.push(Undo::Transient(account, key, old));
+            self.undone_transient.push((key, old));
+            self.undo.push(Undo::Transient(account));
         }
     }
 
     /// Ends the transaction: removes what was destroyed and what is touched and empty, and returns what changed.
     pub fn finish(&mut self) -> Vec<AccountDiff> {
         let (mut changed, mut slots) = (std::mem::take(&mut self.changed), std::mem::take(&mut self.changed_slots));
-        for undo in &self.undo {
-            let account = match *undo {
-                Undo::Slot(slot, _) => {
-                    let entry = &mut self.slots[slot as usize];
-                    if !entry.listed {
-                        entry.listed = true;
-                        slots.push(slot);
-                    }
-                    entry.account
-                }
-                Undo::Balance(account, _)
-                | Undo::Nonce(account, _)
-                | Undo::Code(account, ..)
-                | Undo::Touch(account)
-                | Undo::Exists(account)
-                | Undo::Created(account)
-                | Undo::Destroyed(account) => account,
-                Undo::WarmAccount(_) | Undo::WarmSlot(_) | Undo::Transient(..) => continue,
-            };
-            let entry = &mut self.accounts[account as usize];
-            if !entry.listed {
-                entry.listed = true;
-                changed.push(account);
-            }
-        }
-        self.undo.clear();
-        changed.sort_unstable_by_key(|&account| self.account(account).address);
+        self.forget_undo();
         let Self { slots: entries, accounts, .. } = self;
         let place = |slot: &SlotIndex| &entries[*slot as usize];
+        slots.retain(|slot| place(slot).value != place(slot).original);
+        for slot in &slots {
+            accounts[place(slot).account as usize].stored = true;
+        }
+        let clears_empty = self.fork >= Fork::SpuriousDragon;
+        let mut removed = false;
+        changed.retain(|&account| {
+            let entry = &mut accounts[account as usize];
+            if entry.destroyed || clears_empty && entry.touched && entry.info.is_empty() {
+                removed = true;
+                entry.remove();
+                return entry.before.is_some();
+            }
+            match &entry.before {
+                Some(before) => entry.stored || !entry.exists || *before != entry.info,
+                None => entry.stored || entry.exists,
+            }
+        });
+        if removed {
+            slots.retain(|slot| accounts[place(slot).account as usize].exists);
+        }
+        let order = |account: AccountIndex| in_order(&accounts[account as usize].address);
+        sort_few(&mut changed, |&account| order(account));
         if slots.len() > 1 {
             slots.sort_unstable_by(|a, b| {
                 let (a, b) = (place(a), place(b));
-                accounts[a.account as usize]
-                    .address
-                    .cmp(&accounts[b.account as usize].address)
-                    .then_with(|| a.key.cmp(&b.key))
+                if a.account == b.account { a.key.cmp(&b.key) } else { order(a.account).cmp(&order(b.account)) }
             });
         }
         let mut each_slot = slots.iter().map(place).peekable();
-        let clears_empty = self.fork >= Fork::SpuriousDragon;
-        let mut diff = Vec::with_capacity(changed.len());
-        for &account in &changed {
-            let entry = &mut accounts[account as usize];
+        let diff = changed.iter().map(|&account| {
+            let entry = &accounts[account as usize];
             let mut storage = Vec::new();
             while let Some(slot) = each_slot.next_if(|slot| slot.account == account) {
-                if slot.value != slot.original {
-                    storage.push(SlotDiff { key: slot.key, before: slot.original, after: slot.value });
-                }
+                storage.push(SlotDiff { key: slot.key, before: slot.original, after: slot.value });
             }
-            let removed = entry.destroyed || clears_empty && entry.touched && entry.info.is_empty();
-            if removed {
-                entry.info = AccountInfo::default();
-                entry.exists = false;
-                entry.new_code = None;
-                entry.program = u32::MAX;
-                entry.delegation = None;
-                entry.wiped = true;
-                entry.incarnation += 1;
-                if entry.before.is_none() {
-                    continue;
-                }
-                storage.clear();
-            }
-            let after = entry.exists.then_some(entry.info);
-            if after == entry.before && storage.is_empty() {
-                continue;
-            }
-            let code = match entry.before {
+            let code = match &entry.before {
                 Some(before) if before.code_hash == entry.info.code_hash => None,
                 _ if entry.info.code_hash == KECCAK_EMPTY => None,
                 _ => entry.new_code.clone(),
             };
-            diff.push(AccountDiff {
+            AccountDiff {
                 address: entry.address,
                 before: entry.before,
-                after,
+                after: entry.exists.then_some(entry.info),
                 code,
-                storage_wiped: removed,
+                // Only what is removed does not exist afterwards.
+                storage_wiped: !entry.exists,
                 storage,
-            });
-        }
+            }
+        });
+        let diff = diff.collect();
         changed.clear();
         slots.clear();
         (self.changed, self.changed_slots) = (changed, slots);

@@ -4,11 +4,11 @@
 use crate::crypto;
 use crate::execution::{End, Ended, Executor};
 use crate::journal::{AccountIndex, Checkpoint};
-use crate::lane::{Programs, TransactionContext, designator};
+use crate::lane::{Lane, Programs, TransactionContext, designator};
 use crate::machine::Available;
 use crate::op::call::CallRequest;
 use crate::validation::{
-    GAS_PER_BLOB, IntrinsicGas, intrinsic_gas, maximum_cost, price, validate_form, validate_in_block,
+    GAS_PER_BLOB, IntrinsicGas, intrinsic_gas, maximum_cost, minus, plus, price, validate_form, validate_in_block,
 };
 use crate::watch::Hook;
 use alloy_rlp::Encodable;
@@ -33,6 +33,22 @@ const SECP256K1_HALF_ORDER: U256 =
 struct ExecutionGas {
     regular: u64,
     state: u64,
+}
+
+/// The gas of an outcome.
+#[derive(Default)]
+pub(crate) struct GasUsed {
+    paid: u64,
+    refunded: u64,
+    block: u64,
+    state: u64,
+}
+
+impl GasUsed {
+    /// Gas of which nothing is refunded and nothing is state gas.
+    pub fn new(gas: u64) -> Self {
+        Self { paid: gas, refunded: 0, block: gas, state: 0 }
+    }
 }
 
 /// What the end of a transaction needs of its start.
@@ -70,17 +86,16 @@ impl Executor {
         hook: &mut H,
     ) -> Result<Outcome, ExecutionError> {
         hook.transaction(transaction);
-        match self.try_transact(programs, transaction, available, hook) {
+        // Handed on as it is: an outcome is large, and is built where the caller wants it.
+        let result = self.try_transact(programs, transaction, available, hook);
+        match &result {
             Ok(outcome) => {
                 hook.catch_up(&self.lane);
-                hook.outcome(&outcome);
-                Ok(outcome)
+                hook.outcome(outcome);
             }
-            Err(error) => {
-                self.abandon();
-                Err(error.into())
-            }
+            Err(_) => self.abandon(),
         }
+        result
     }
 
     /// Undoes all that a transaction did until the state could not answer.
@@ -97,13 +112,14 @@ impl Executor {
         transaction.gas_limit.saturating_sub(intrinsic_gas(transaction, self.lane.schedule, prices).regular)
     }
 
+    #[inline(always)]
     fn try_transact<H: Hook>(
         &mut self,
         programs: &mut Programs,
         transaction: &Transaction,
         available: Available,
         hook: &mut H,
-    ) -> Result<Outcome, StateError> {
+    ) -> Result<Outcome, ExecutionError> {
         let (opened, ended) = match self.open(programs, transaction, available, hook)? {
             Open::Done(outcome) => return Ok(*outcome),
             Open::Ended(opened, ended) => (opened, ended),
@@ -114,6 +130,7 @@ impl Executor {
 
     /// The first part of a transaction: validates it, buys its gas and starts its first frame. Where that fails,
     /// [`Self::abandon`] undoes it.
+    #[inline(always)]
     pub fn open<H: Hook>(
         &mut self,
         programs: &mut Programs,
@@ -143,7 +160,7 @@ impl Executor {
             // Whoever may not send must not be able to change anything, not even what they own.
             let halt = self.lane.deny(Rule::Sender, transaction.sender, 0);
             self.output.clear();
-            return Ok(Open::done(self.outcome(&Ended::halt(halt), 0, 0)));
+            return Ok(Open::done(self.outcome(&Ended::halt(halt), GasUsed::default())));
         }
         let sender = self.lane.load(&transaction.sender)?;
         if let Err(reason) = self.validate_sender(transaction, sender)? {
@@ -151,16 +168,20 @@ impl Executor {
         }
 
         // Buy the gas and the blobs. Nothing overflows: it costs no more than the maximum cost.
-        let tip = transaction.max_priority_fee_per_gas.min(transaction.max_fee_per_gas - base_fee);
-        let gas_price = base_fee + tip;
+        let tip = transaction.max_priority_fee_per_gas.min(minus(&transaction.max_fee_per_gas, &base_fee).0);
+        let gas_price = plus(&base_fee, &tip).0;
         let blob_gas = transaction.blob_versioned_hashes.len() as u64 * GAS_PER_BLOB;
         let wei = |per_gas: &U256, gas: u64| price(per_gas, gas).unwrap_or(U256::MAX);
-        let prepaid = wei(&gas_price, transaction.gas_limit).saturating_add(wei(&blob_base_fee, blob_gas));
-        let info = self.lane.journal.account(sender).info;
-        self.lane.journal.set_balance(sender, info.balance.saturating_sub(prepaid));
-        self.lane.journal.set_nonce(sender, info.nonce + 1);
+        let mut prepaid = wei(&gas_price, transaction.gas_limit);
+        if blob_gas != 0 {
+            prepaid = prepaid.saturating_add(wei(&blob_base_fee, blob_gas));
+        }
+        let info = &self.lane.journal.account(sender).info;
+        let (nonce, (rest, too_much)) = (info.nonce, minus(&info.balance, &prepaid));
+        self.lane.journal.set_balance(sender, if too_much { U256::zero() } else { rest });
+        self.lane.journal.set_nonce(sender, nonce + 1);
 
-        self.prepare_lane(transaction, gas_price, sender)?;
+        let callee = self.prepare_lane(transaction, gas_price, sender)?;
         let mut gas = transaction.gas_limit - intrinsic.regular - intrinsic.state;
         let mut reservoir = 0;
         if self.lane.fork >= Fork::Amsterdam {
@@ -181,8 +202,14 @@ impl Executor {
                 self.output.clear();
                 Some(Ended::halt(self.lane.deny(rule, transaction.sender, 0)))
             }
-            None => self.open_create(sender, info.nonce, transaction.value, transaction.input.clone(), gas, hook)?,
-            Some(to) => self.call_from_outside(programs, sender, to, transaction, gas, hook)?,
+            None => self.open_create(sender, nonce, transaction.value, transaction.input.clone(), gas, hook)?,
+            Some(to) => {
+                let callee = match callee {
+                    Some(callee) => callee,
+                    None => self.lane.load(&to)?,
+                };
+                self.call_from_outside(programs, sender, (to, callee), transaction, gas, hook)?
+            }
         };
         let opened = Opened { intrinsic, sender, gas_price, tip, given };
         Ok(match ended {
@@ -192,13 +219,14 @@ impl Executor {
     }
 
     /// The last part of a transaction, after its first frame: settles, refunds and pays.
+    #[inline(always)]
     pub fn close<H: Hook>(
         &mut self,
         transaction: &Transaction,
         opened: &Opened,
         ended: &Ended,
         hook: &mut H,
-    ) -> Result<Outcome, StateError> {
+    ) -> Result<Outcome, ExecutionError> {
         let &Opened { ref intrinsic, sender, gas_price, tip, given } = opened;
         let schedule = self.lane.schedule;
         let coinbase = self.lane.environment.block.coinbase;
@@ -211,29 +239,28 @@ impl Executor {
         let refund = counter.min(spent / u64::from(schedule.refund_quotient));
         let gas_used = (spent - refund).max(intrinsic.floor);
         let journal = &mut self.lane.journal;
-        let balance = journal.account(sender).info.balance;
         let unspent = wei(&gas_price, transaction.gas_limit - gas_used);
-        journal.set_balance(sender, balance.overflowing_add(unspent).0);
+        journal.set_balance(sender, plus(&journal.account(sender).info.balance, &unspent).0);
         let fee = wei(&tip, gas_used);
-        self.lane.unseen_fee = (!self.lane.journal.has_seen(&coinbase)).then_some(fee);
         if self.lane.environment.keeps_changes() {
-            let coinbase = self.lane.load(&coinbase)?;
-            let journal = &mut self.lane.journal;
-            let balance = journal.account(coinbase).info.balance;
-            journal.set_balance(coinbase, balance.overflowing_add(fee).0);
+            let Lane { journal, environment, .. } = &mut self.lane;
+            let (coinbase, seen) = journal.load_told(&coinbase, &*environment.state)?;
+            journal.set_balance(coinbase, plus(&journal.account(coinbase).info.balance, &fee).0);
+            self.lane.unseen_fee = (!seen).then_some(fee);
         }
         self.lane.log_final_burns();
         hook.catch_up(&self.lane);
-        let mut outcome = self.outcome(ended, gas_used, refund);
+        let mut counted = GasUsed { refunded: refund, ..GasUsed::new(gas_used) };
         if self.lane.fork >= Fork::Amsterdam {
-            outcome.block_gas_used = (intrinsic.regular + execution.regular).max(intrinsic.floor);
-            outcome.state_gas_used = intrinsic.state + execution.state;
+            counted.block = (intrinsic.regular + execution.regular).max(intrinsic.floor);
+            counted.state = intrinsic.state + execution.state;
         }
-        Ok(outcome)
+        Ok(self.outcome(ended, counted))
     }
 
     /// After the outermost frame: what it used of either kind, and what goes back to the reservoir for accounts that
     /// the transaction both created and destroyed (EIP-8037).
+    #[inline(always)]
     fn settle_state_gas(&mut self, ended: &Ended, given: u64) -> Result<ExecutionGas, StateError> {
         let lane = &mut self.lane;
         if lane.state_gas.account == 0 {
@@ -260,13 +287,14 @@ impl Executor {
     }
 
     /// The rules that depend on the sender's account.
+    #[inline(always)]
     fn validate_sender(
         &mut self,
         transaction: &Transaction,
         sender: AccountIndex,
     ) -> Result<Result<(), InvalidTransaction>, StateError> {
         use InvalidTransaction as Invalid;
-        let info = self.lane.journal.account(sender).info;
+        let info = &self.lane.journal.account(sender).info;
         let simulated = self.lane.environment.validation == Validation::Call;
         if simulated && info.nonce == u64::MAX {
             return Ok(Err(Invalid::NonceOverflow));
@@ -291,13 +319,15 @@ impl Executor {
         Ok(Ok(()))
     }
 
-    /// What the opcodes show of the transaction, and what is warm from its start (EIP-2929, EIP-2930, EIP-3651).
+    /// What the opcodes show of the transaction, and what is warm from its start (EIP-2929, EIP-2930, EIP-3651). Returns the
+    /// callee, if it had to be read for that.
+    #[inline(always)]
     fn prepare_lane(
         &mut self,
         transaction: &Transaction,
         gas_price: U256,
         sender: AccountIndex,
-    ) -> Result<(), StateError> {
+    ) -> Result<Option<AccountIndex>, StateError> {
         let lane = &mut self.lane;
         let context = &mut lane.transaction;
         context.origin = transaction.sender;
@@ -306,21 +336,21 @@ impl Executor {
         context.warm_addresses.clear();
         context.warm_slots.clear();
         if lane.fork < Fork::Berlin {
-            return Ok(());
+            return Ok(None);
         }
         for item in &transaction.access_list {
             context.warm_addresses.insert(item.address);
             context.warm_slots.extend(item.storage_keys.iter().map(|key| (item.address, *key)));
         }
         lane.journal.warm(sender);
-        if let Some(to) = &transaction.to {
-            let to = lane.load(to)?;
-            lane.journal.warm(to);
-        }
-        Ok(())
+        let Some(to) = &transaction.to else { return Ok(None) };
+        let to = lane.load(to)?;
+        lane.journal.warm(to);
+        Ok(Some(to))
     }
 
     /// Sets the delegations of an EIP-7702 transaction; a tuple that fails a check is skipped.
+    #[inline(always)]
     fn set_delegations(&mut self, authorizations: &[Authorization]) -> Result<(), StateError> {
         for authorization in authorizations {
             let chain_id = U256::from(self.lane.environment.rules.chain_id);
@@ -357,6 +387,7 @@ impl Executor {
     }
 
     /// The rule that denies what the transaction itself asks for, as far as that needs no state.
+    #[inline(always)]
     fn denied_from_outside(&self, transaction: &Transaction) -> Option<Rule> {
         let permissions = &self.lane.environment.permissions;
         if !permissions.delegations && !transaction.authorization_list.is_empty() {
@@ -370,16 +401,16 @@ impl Executor {
         }
     }
 
+    #[inline(always)]
     fn call_from_outside<H: Hook>(
         &mut self,
         programs: &mut Programs,
         sender: AccountIndex,
-        to: H160,
+        (to, target): (H160, AccountIndex),
         transaction: &Transaction,
         gas: u64,
         hook: &mut H,
     ) -> Result<Option<Ended>, StateError> {
-        let target = self.lane.load(&to)?;
         let mut code_account = target;
         let mut delegated = false;
         if let Some(address) = self.lane.delegation(target)? {
@@ -445,7 +476,7 @@ impl Executor {
         };
         match self.call(programs, request, input, hook) {
             Ok(ended) => {
-                let outcome = self.outcome(&ended, SYSTEM_CALL_GAS - ended.gas, 0);
+                let outcome = self.outcome(&ended, GasUsed::new(SYSTEM_CALL_GAS - ended.gas));
                 hook.outcome(&outcome);
                 Ok(outcome)
             }
@@ -456,7 +487,8 @@ impl Executor {
         }
     }
 
-    pub fn outcome(&mut self, ended: &Ended, gas_used: u64, gas_refunded: u64) -> Outcome {
+    #[inline(always)]
+    pub fn outcome(&mut self, ended: &Ended, gas: GasUsed) -> Outcome {
         let journal = &mut self.lane.journal;
         Outcome {
             status: match ended.end {
@@ -464,10 +496,10 @@ impl Executor {
                 End::Revert => Status::Revert,
                 End::Halt(halt) => Status::Halt(halt),
             },
-            gas_used,
-            gas_refunded,
-            block_gas_used: gas_used,
-            state_gas_used: 0,
+            gas_used: gas.paid,
+            gas_refunded: gas.refunded,
+            block_gas_used: gas.block,
+            state_gas_used: gas.state,
             output: if self.output.is_empty() { Bytes::new() } else { Bytes::copy_from_slice(&self.output) },
             created: ended.created,
             logs: std::mem::take(&mut journal.logs),

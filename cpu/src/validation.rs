@@ -176,8 +176,37 @@ pub(crate) fn validate_in_block(
     Ok(())
 }
 
+/// The sum modulo 2^256, and whether it is 2^256 or more. Like [`minus`] it is here because each transaction needs a few of
+/// them, and those of the crate are calls.
+#[inline(always)]
+pub(crate) fn plus(a: &U256, b: &U256) -> (U256, bool) {
+    let mut carry = false;
+    let mut limbs = [0; 4];
+    for i in 0..4 {
+        let (sum, first) = a.0[i].overflowing_add(b.0[i]);
+        let (sum, second) = sum.overflowing_add(u64::from(carry));
+        carry = first | second;
+        limbs[i] = sum;
+    }
+    (U256(limbs), carry)
+}
+
+/// The difference modulo 2^256, and whether it is negative.
+#[inline(always)]
+pub(crate) fn minus(a: &U256, b: &U256) -> (U256, bool) {
+    let mut borrow = false;
+    let mut limbs = [0; 4];
+    for i in 0..4 {
+        let (rest, first) = a.0[i].overflowing_sub(b.0[i]);
+        let (rest, second) = rest.overflowing_sub(u64::from(borrow));
+        borrow = first | second;
+        limbs[i] = rest;
+    }
+    (U256(limbs), borrow)
+}
+
 /// What gas costs, in wei; `None` where that exceeds 256 bits.
-#[inline]
+#[inline(always)]
 pub(crate) fn price(per_gas: &U256, gas: u64) -> Option<U256> {
     let mut carry = 0;
     let limbs = per_gas.0.map(|limb| {
@@ -190,10 +219,31 @@ pub(crate) fn price(per_gas: &U256, gas: u64) -> Option<U256> {
 
 /// The most that a transaction can cost, in wei.
 pub(crate) fn maximum_cost(transaction: &Transaction) -> Option<U256> {
-    let cost = price(&transaction.max_fee_per_gas, transaction.gas_limit)?.checked_add(transaction.value)?;
+    let (cost, too_much) = plus(&price(&transaction.max_fee_per_gas, transaction.gas_limit)?, &transaction.value);
+    if too_much {
+        return None;
+    }
     if transaction.blob_versioned_hashes.is_empty() {
         return Some(cost);
     }
     let blob_gas = transaction.blob_versioned_hashes.len() as u64 * GAS_PER_BLOB;
     cost.checked_add(price(&transaction.max_fee_per_blob_gas, blob_gas)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sums_and_differences_are_those_of_the_crate() {
+        let words = [U256::zero(), U256::one(), U256([u64::MAX, 0, 0, 1]), U256([0, u64::MAX, u64::MAX, 0])];
+        let words = words.into_iter().flat_map(|word| [word, !word, word << 128, (word << 64) + 1]);
+        let words: Vec<U256> = words.collect();
+        for a in &words {
+            for b in &words {
+                assert_eq!(plus(a, b), a.overflowing_add(*b));
+                assert_eq!(minus(a, b), a.overflowing_sub(*b));
+            }
+        }
+    }
 }

@@ -54,7 +54,8 @@ pub trait StateView: Send + Sync {
     /// # Errors
     /// When the view cannot know: see [`StateError`].
     fn has_storage(&self, address: &H160) -> Result<bool, StateError>;
-    /// All that the state holds, where it knows: a backend may then send it ahead. `None` where it answers key by key.
+    /// All that the state holds, where it knows: a backend may then send it ahead, and look accounts up in it instead of asking.
+    /// `None` where it answers key by key.
     fn memory(&self) -> Option<&MemoryState> {
         None
     }

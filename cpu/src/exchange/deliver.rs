@@ -7,6 +7,7 @@ use crate::frame::Input;
 use crate::journal::Checkpoint;
 use crate::lane::{Programs, TransactionContext};
 use crate::op::call::CallRequest;
+use crate::transition::GasUsed;
 use isolane_spec::{
     Answer, AnswerStatus, Bytes, Delivery, EXCHANGE_ADDRESS, ExecutionError, Fork, H160, Halt, Kind, Message,
     Messaging, Outcome, Query, Rule, StateError, U256,
@@ -97,7 +98,7 @@ impl Executor {
                 }
             }
         }
-        Ok(self.outcome(&ended, gas_used, 0))
+        Ok(self.outcome(&ended, GasUsed::new(gas_used)))
     }
 
     /// Credits what the message carries and calls its recipient.

@@ -62,11 +62,6 @@ impl Journal {
         Ok(())
     }
 
-    /// Whether the transaction has looked at an account.
-    pub fn has_seen(&self, address: &H160) -> bool {
-        self.find(address).is_some_and(|account| self.account(account).transaction == self.transaction)
-    }
-
     /// What a transaction that pays a fee to an account that it does not look at changes there: what [`Self::finish`]
     /// would tell if the account were as it is `now`.
     pub fn fee_diff(&self, address: H160, now: Option<AccountInfo>, fee: isolane_spec::U256) -> Option<AccountDiff> {

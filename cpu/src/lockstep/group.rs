@@ -202,10 +202,13 @@ impl Group {
             let seat = &mut self.seats[lane];
             if let Some(opened) = &opened[lane] {
                 let closed = match self.results.ended[lane].take() {
-                    Some(ended) => seat.close(job.transaction, opened, &ended, &mut ()).map_err(|error| {
-                        seat.abandon();
-                        error.into()
-                    }),
+                    Some(ended) => {
+                        let closed = seat.close(job.transaction, opened, &ended, &mut ());
+                        if closed.is_err() {
+                            seat.abandon();
+                        }
+                        closed
+                    }
                     None => Err(ExecutionError::Panic("a lane was lost".to_owned())),
                 };
                 let left = match (uncoded >> lane & 1, few >> lane & 1) {

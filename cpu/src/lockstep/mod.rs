@@ -18,7 +18,7 @@ mod words;
 pub use simd::SimdLevel;
 pub use statistics::{Leave, Statistics};
 
-use crate::backend;
+use crate::backend::{self, AHEAD, COLD};
 use crate::program::TableKey;
 use group::{Group, Job};
 use hashbrown::HashMap;
@@ -34,9 +34,6 @@ use std::sync::{Mutex, PoisonError};
 
 /// Groups with fewer transactions are not worth it.
 const FEW: usize = 8;
-
-/// Batches with this many transactions have states that are probably too large for the caches.
-const COLD: usize = 2_048;
 
 /// Executes transactions that run the same code in groups, and the others as [`crate::Reference`] does. The results are the
 /// reference's to the last bit.
@@ -120,7 +117,7 @@ impl Lockstep {
         }
         let run = Run { number: BATCHES.fetch_add(1, Ordering::Relaxed), cold: batch.transactions.len() >= COLD };
         groups.par_iter().for_each(|group| self.run_group(run, batch, group, sink));
-        backend::execute_all(batch, &alone, &|index, result| sink(index, result, left.get(&index).copied()));
+        backend::execute_all(batch, &alone, &|index, result| sink(index, result, left.get(index).copied().flatten()));
     }
 
     /// Tells the groups of one run from those of others.
@@ -228,8 +225,8 @@ struct Plan<'b> {
     groups: Vec<Vec<usize>>,
     /// For the reference, by environment.
     alone: Vec<Vec<(usize, &'b Transaction)>>,
-    /// Why.
-    left: HashMap<usize, Leave>,
+    /// Why, by index.
+    left: Vec<Option<Leave>>,
     statistics: Statistics,
 }
 
@@ -247,7 +244,7 @@ fn plan(batch: &Batch) -> Plan<'_> {
     let mut plan = Plan {
         groups: Vec::new(),
         alone: vec![Vec::new(); environments],
-        left: HashMap::new(),
+        left: vec![None; batch.transactions.len()],
         statistics: Statistics::default(),
     };
     let mut codes: HashMap<(TableKey, H256), u32> = HashMap::new();
@@ -255,8 +252,13 @@ fn plan(batch: &Batch) -> Plan<'_> {
     let mut last: Option<((u32, H160), Option<u32>)> = None;
     let mut places: HashMap<Alike, usize> = HashMap::new();
     let mut alike: Vec<Vec<usize>> = Vec::new();
+    let cold = batch.transactions.len() >= COLD;
     for (index, (number, transaction)) in batch.transactions.iter().enumerate() {
         let Some(environment) = batch.environments.get(*number as usize) else { continue };
+        if cold && index % AHEAD == 0 && environment.state.is_near() {
+            let same = batch.transactions[index..].iter().take(AHEAD).filter(|(other, _)| other == number);
+            backend::read_ahead(&*environment.state, same.filter_map(|(_, transaction)| transaction.to.as_ref()));
+        }
         if let Some(reason) = refused[*number as usize] {
             plan.leave(*number, index, transaction, reason);
             continue;
@@ -306,7 +308,7 @@ fn plan(batch: &Batch) -> Plan<'_> {
 impl<'b> Plan<'b> {
     fn leave(&mut self, environment: u32, index: usize, transaction: &'b Transaction, reason: Leave) {
         self.alone[environment as usize].push((index, transaction));
-        self.left.insert(index, reason);
+        self.left[index] = Some(reason);
         self.statistics.leave(reason, 1);
     }
 }
