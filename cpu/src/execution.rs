@@ -477,7 +477,7 @@ impl Executor {
     fn deliver(&mut self, depth: usize, ended: Ended, kind: FrameKind) {
         let result = self.accept(depth, &ended, kind);
         let frame = &mut self.frames[depth];
-        self.stacks[depth][frame.stack_len] = result;
+        self.stacks[depth][frame.stack_len].set(&result);
         frame.stack_len += 1;
     }
 

@@ -103,6 +103,8 @@ fn run_form<const CHECKED: bool, H: Hook>(
     let mut ip = frame.position;
     // Where the current instruction starts.
     let mut here;
+    // At hand, and taken anew wherever more is decoded.
+    let mut instructions = &program.instructions[..];
 
     // Runs a body that can fail.
     macro_rules! attempt {
@@ -119,11 +121,8 @@ fn run_form<const CHECKED: bool, H: Hook>(
         if H::WATCHED {
             hook.step(lane, frame, &stack, program.code.get(ip).copied().unwrap_or(opcode::STOP), ip, gas);
         }
-        let instruction = if CHECKED {
-            attempt!('run, fetch_checked(lane, program, ip, &stack, &mut gas))
-        } else {
-            program.instructions[ip]
-        };
+        let instruction =
+            if CHECKED { attempt!('run, fetch_checked(lane, program, ip, &stack, &mut gas)) } else { instructions[ip] };
         ip += 1;
         match instruction.op {
             inner::BLOCK if !CHECKED => {
@@ -144,51 +143,56 @@ fn run_form<const CHECKED: bool, H: Hook>(
             inner::PUSH_CONSTANT if !CHECKED => stack.push(program.constants[instruction.arg as usize]),
             inner::GOTO if !CHECKED => ip = instruction.arg as usize,
             inner::JUMPI_TO if !CHECKED => {
-                let taken = !op::comparison::is_zero(stack.peek(0));
+                let taken = !op::comparison::is_zero(&stack.peek(0));
                 stack.drop(1);
                 if taken {
                     ip = instruction.arg as usize;
                 }
             }
             inner::JUMPI_ZERO_TO if !CHECKED => {
-                let taken = op::comparison::is_zero(stack.peek(0));
+                let taken = op::comparison::is_zero(&stack.peek(0));
                 stack.drop(1);
                 if taken {
                     ip = instruction.arg as usize;
                 }
             }
-            inner::JUMP_TO_PC if !CHECKED => ip = program.link(here, &lane.rows),
+            inner::JUMP_TO_PC if !CHECKED => {
+                ip = program.link(here, &lane.rows);
+                instructions = &program.instructions;
+            }
             inner::JUMPI_TO_PC if !CHECKED => {
                 if op::comparison::is_zero(&stack.pop()) {
                     continue;
                 }
                 ip = program.link(here, &lane.rows);
+                instructions = &program.instructions;
             }
             inner::JUMPI_ZERO_TO_PC if !CHECKED => {
                 if !op::comparison::is_zero(&stack.pop()) {
                     continue;
                 }
                 ip = program.link(here, &lane.rows);
+                instructions = &program.instructions;
             }
             inner::ADD_SMALL if !CHECKED => {
-                let sum = op::arithmetic::wrapping_add(stack.peek(0), &U256([u64::from(instruction.arg), 0, 0, 0]));
-                *stack.peek_mut(0) = sum;
+                let sum = op::arithmetic::wrapping_add(&stack.peek(0), &U256([u64::from(instruction.arg), 0, 0, 0]));
+                stack.set(0, &sum);
             }
             inner::AND_CONSTANT if !CHECKED => {
-                let masked = op::bitwise::both(stack.peek(0), &program.constants[instruction.arg as usize]);
-                *stack.peek_mut(0) = masked;
+                let masked = op::bitwise::both(&stack.peek(0), &program.constants[instruction.arg as usize]);
+                stack.set(0, &masked);
             }
             inner::EQ_SMALL if !CHECKED => {
-                let equal = *stack.peek(0) == U256([u64::from(instruction.arg), 0, 0, 0]);
-                *stack.peek_mut(0) = U256([u64::from(equal), 0, 0, 0]);
+                let equal = stack.peek(0) == U256([u64::from(instruction.arg), 0, 0, 0]);
+                stack.set(0, &U256([u64::from(equal), 0, 0, 0]));
             }
             inner::SHL_SMALL if !CHECKED => {
-                let shifted = op::bitwise::shift_left(stack.peek(0), instruction.arg as usize);
-                *stack.peek_mut(0) = shifted;
+                let shifted = op::bitwise::shift_left(&stack.peek(0), instruction.arg as usize);
+                stack.set(0, &shifted);
             }
             inner::SHR_SMALL if !CHECKED => {
-                let shifted = op::bitwise::shift_right(stack.peek(0), instruction.arg as usize, 0);
-                *stack.peek_mut(0) = shifted;
+                let shifted = op::bitwise::shift_right(&stack.peek(0), instruction.arg as usize, 0);
+                stack.set(0, &shifted);
             }
             inner::MLOAD_SMALL if !CHECKED => {
                 let offset = U256([u64::from(instruction.arg), 0, 0, 0]);
@@ -198,12 +202,12 @@ fn run_form<const CHECKED: bool, H: Hook>(
             inner::MSTORE_SMALL if !CHECKED => {
                 let offset = U256([u64::from(instruction.arg), 0, 0, 0]);
                 let offset = attempt!('run, frame.memory.require(&offset, 32, &mut gas));
-                frame.memory.store(offset, stack.peek(0));
+                frame.memory.store(offset, &stack.peek(0));
                 stack.drop(1);
             }
             inner::SWAP_POP if !CHECKED => {
                 let top = stack.pop();
-                *stack.peek_mut(instruction.arg as usize - 1) = top;
+                stack.set(instruction.arg as usize - 1, &top);
             }
             inner::UNDEFINED if !CHECKED => break Err(Halt::UndefinedOpcode.into()),
 
@@ -243,52 +247,52 @@ fn run_form<const CHECKED: bool, H: Hook>(
 
             opcode::ADDRESS => stack.push(word::from_address(&frame.address)),
             opcode::BALANCE => {
-                let (value, rest) = attempt!('run, op::environment::balance(lane, stack.peek(0), gas));
+                let (value, rest) = attempt!('run, op::environment::balance(lane, &stack.peek(0), gas));
                 gas = rest;
-                *stack.peek_mut(0) = value;
+                stack.set(0, &value);
             }
             opcode::ORIGIN => stack.push(word::from_address(&lane.transaction.origin)),
             opcode::CALLER => stack.push(word::from_address(&frame.caller)),
             opcode::CALLVALUE => stack.push(frame.value),
             opcode::CALLDATALOAD => {
-                let value = op::environment::calldataload(input, stack.peek(0));
-                *stack.peek_mut(0) = value;
+                let value = op::environment::calldataload(input, &stack.peek(0));
+                stack.set(0, &value);
             }
             opcode::CALLDATASIZE => stack.push(U256::from(input.len() as u64)),
             opcode::CALLDATACOPY | opcode::CODECOPY => {
                 let source = if instruction.op == opcode::CALLDATACOPY { input } else { &program.code };
-                let operands = [stack.peek(0), stack.peek(1), stack.peek(2)];
+                let operands = [&stack.peek(0), &stack.peek(1), &stack.peek(2)];
                 gas = attempt!('run, op::memory::copy(operands, source, &mut frame.memory, lane.schedule, gas));
                 stack.drop(3);
             }
             opcode::CODESIZE => stack.push(U256::from(program.code.len() as u64)),
             opcode::GASPRICE => stack.push(lane.transaction.gas_price),
             opcode::EXTCODESIZE => {
-                let (value, rest) = attempt!('run, op::environment::extcodesize(lane, stack.peek(0), gas));
+                let (value, rest) = attempt!('run, op::environment::extcodesize(lane, &stack.peek(0), gas));
                 gas = rest;
-                *stack.peek_mut(0) = value;
+                stack.set(0, &value);
             }
             opcode::EXTCODECOPY => {
-                let operands = [stack.peek(0), stack.peek(1), stack.peek(2), stack.peek(3)];
+                let operands = [&stack.peek(0), &stack.peek(1), &stack.peek(2), &stack.peek(3)];
                 gas = attempt!('run, op::environment::extcodecopy(lane, operands, &mut frame.memory, gas));
                 stack.drop(4);
             }
             opcode::RETURNDATASIZE => stack.push(U256::from(frame.return_data.len() as u64)),
             opcode::RETURNDATACOPY => {
-                let operands = [stack.peek(0), stack.peek(1), stack.peek(2)];
+                let operands = [&stack.peek(0), &stack.peek(1), &stack.peek(2)];
                 let Frame { return_data, memory, .. } = frame;
                 gas = attempt!('run, op::environment::returndatacopy(lane, operands, return_data, memory, gas));
                 stack.drop(3);
             }
             opcode::EXTCODEHASH => {
-                let (value, rest) = attempt!('run, op::environment::extcodehash(lane, stack.peek(0), gas));
+                let (value, rest) = attempt!('run, op::environment::extcodehash(lane, &stack.peek(0), gas));
                 gas = rest;
-                *stack.peek_mut(0) = value;
+                stack.set(0, &value);
             }
 
             opcode::BLOCKHASH => {
-                let value = attempt!('run, op::block::blockhash(lane, stack.peek(0)));
-                *stack.peek_mut(0) = value;
+                let value = attempt!('run, op::block::blockhash(lane, &stack.peek(0)));
+                stack.set(0, &value);
             }
             opcode::COINBASE => stack.push(word::from_address(&lane.environment.block.coinbase)),
             opcode::TIMESTAMP => stack.push(U256::from(lane.environment.block.timestamp)),
@@ -299,8 +303,8 @@ fn run_form<const CHECKED: bool, H: Hook>(
             opcode::SELFBALANCE => stack.push(lane.journal.account(frame.account).info.balance),
             opcode::BASEFEE => stack.push(lane.environment.block.base_fee),
             opcode::BLOBHASH => {
-                let value = op::block::blobhash(lane, stack.peek(0));
-                *stack.peek_mut(0) = value;
+                let value = op::block::blobhash(lane, &stack.peek(0));
+                stack.set(0, &value);
             }
             opcode::BLOBBASEFEE => stack.push(lane.environment.block.blob_base_fee),
             opcode::SLOTNUM => stack.push(U256::from(lane.environment.block.slot_number)),
@@ -310,33 +314,35 @@ fn run_form<const CHECKED: bool, H: Hook>(
             opcode::MSTORE => attempt!('run, op::memory::mstore(&mut stack, &mut frame.memory, &mut gas)),
             opcode::MSTORE8 => attempt!('run, op::memory::mstore8(&mut stack, &mut frame.memory, &mut gas)),
             opcode::SLOAD => {
-                let (value, rest) = attempt!('run, op::storage::sload(lane, frame.account, stack.peek(0), gas));
+                let (value, rest) = attempt!('run, op::storage::sload(lane, frame.account, &stack.peek(0), gas));
                 gas = rest;
-                *stack.peek_mut(0) = value;
+                stack.set(0, &value);
             }
             opcode::SSTORE => {
-                let operands = [stack.peek(0), stack.peek(1)];
+                let operands = [&stack.peek(0), &stack.peek(1)];
                 gas = attempt!('run, op::storage::sstore(lane, frame, operands, gas));
                 stack.drop(2);
             }
             opcode::JUMP => {
-                let target = word::to_u64_saturating(stack.peek(0)) as usize;
+                let target = word::to_u64_saturating(&stack.peek(0)) as usize;
                 let entry = if CHECKED {
                     program.is_jumpdest(target).then_some(target)
                 } else {
                     program.entry(target, &lane.rows)
                 };
+                instructions = &program.instructions;
                 ip = attempt!('run, entry.ok_or(Halt::InvalidJump));
                 stack.drop(1);
             }
             opcode::JUMPI => {
-                if !op::comparison::is_zero(stack.peek(1)) {
-                    let target = word::to_u64_saturating(stack.peek(0)) as usize;
+                if !op::comparison::is_zero(&stack.peek(1)) {
+                    let target = word::to_u64_saturating(&stack.peek(0)) as usize;
                     let entry = if CHECKED {
                         program.is_jumpdest(target).then_some(target)
                     } else {
                         program.entry(target, &lane.rows)
                     };
+                    instructions = &program.instructions;
                     ip = attempt!('run, entry.ok_or(Halt::InvalidJump));
                 }
                 stack.drop(2);
@@ -346,16 +352,16 @@ fn run_form<const CHECKED: bool, H: Hook>(
             opcode::GAS => stack.push(U256::from(gas)),
             opcode::JUMPDEST => {}
             opcode::TLOAD => {
-                let value = lane.journal.transient(frame.account, stack.peek(0));
-                *stack.peek_mut(0) = value;
+                let value = lane.journal.transient(frame.account, &stack.peek(0));
+                stack.set(0, &value);
             }
             opcode::TSTORE => {
-                let operands = [stack.peek(0), stack.peek(1)];
+                let operands = [&stack.peek(0), &stack.peek(1)];
                 attempt!('run, op::storage::tstore(lane, frame.account, frame.is_static, operands));
                 stack.drop(2);
             }
             opcode::MCOPY => {
-                let operands = [stack.peek(0), stack.peek(1), stack.peek(2)];
+                let operands = [&stack.peek(0), &stack.peek(1), &stack.peek(2)];
                 gas = attempt!('run, op::memory::mcopy(operands, &mut frame.memory, lane.schedule, gas));
                 stack.drop(3);
             }
@@ -395,25 +401,25 @@ fn run_form<const CHECKED: bool, H: Hook>(
             log @ opcode::LOG0..=opcode::LOG4 => {
                 let count = usize::from(log - opcode::LOG0);
                 let topics = op::log::topics(&stack);
-                let place = [*stack.peek(0), *stack.peek(1)];
+                let place = [stack.peek(0), stack.peek(1)];
                 gas = attempt!('run, op::log::log(lane, frame, place, &topics[..count], gas));
                 stack.drop(count + 2);
             }
 
             opcode::CREATE | opcode::CREATE2 => {
-                let operands = [stack.peek(0), stack.peek(1), stack.peek(2), stack.peek(3)];
+                let operands = [&stack.peek(0), &stack.peek(1), &stack.peek(2), &stack.peek(3)];
                 gas = attempt!('run, op::create::prepare(instruction.op, lane, frame, operands, gas));
                 stack.drop(if instruction.op == opcode::CREATE { 3 } else { 4 });
                 break Ok(Exit::Create);
             }
             opcode::CALL | opcode::CALLCODE | opcode::DELEGATECALL | opcode::STATICCALL => {
-                let operands = std::array::from_fn(|i| *stack.peek(i));
+                let operands = std::array::from_fn(|i| stack.peek(i));
                 gas = attempt!('run, op::call::prepare(instruction.op, lane, frame, &operands, gas));
                 stack.drop(op::call::operands(instruction.op));
                 break Ok(Exit::Call);
             }
             opcode::RETURN | opcode::REVERT => {
-                let place = [stack.peek(0), stack.peek(1)];
+                let place = [&stack.peek(0), &stack.peek(1)];
                 let (offset, len, rest) = attempt!('run, op::control::output(frame, place, gas));
                 gas = rest;
                 break Ok(if instruction.op == opcode::RETURN {
@@ -424,7 +430,7 @@ fn run_form<const CHECKED: bool, H: Hook>(
             }
             opcode::INVALID => break Err(Halt::InvalidOpcode.into()),
             opcode::SELFDESTRUCT => {
-                gas = attempt!('run, op::control::selfdestruct(lane, frame, stack.peek(0), gas));
+                gas = attempt!('run, op::control::selfdestruct(lane, frame, &stack.peek(0), gas));
                 break Ok(Exit::Stop);
             }
             _ => break Err(Halt::UndefinedOpcode.into()),

@@ -1,17 +1,42 @@
 //! The operand stack of a frame.
 
 use isolane_spec::U256;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// Items a stack may hold (Yellow Paper 9.1).
 pub(crate) const LIMIT: usize = 1_024;
 
+/// One item.
+///
+/// Its limbs are read one by one, and that is what it is for. Arithmetic stores limbs; a load that asks for more than one of those
+/// stores wrote has to wait until all of them have left the processor's core, some fifteen cycles, where a load of one limb
+/// gets it from the store at once. The compiler joins plain loads of neighbours into one. It leaves atomic ones alone, which for
+/// the processor are the same.
+#[derive(Debug, Default)]
+#[repr(align(32))]
+pub(crate) struct Slot([AtomicU64; 4]);
+
+impl Slot {
+    #[inline(always)]
+    pub fn get(&self) -> U256 {
+        let [a, b, c, d] = &self.0;
+        U256([a.load(Relaxed), b.load(Relaxed), c.load(Relaxed), d.load(Relaxed)])
+    }
+
+    #[inline(always)]
+    pub fn set(&mut self, word: &U256) {
+        self.0 = word.0.map(AtomicU64::new);
+    }
+}
+
 /// Memory for one stack. Never cleared: what lies above the top is never read.
-pub(crate) type Slots = [U256; LIMIT];
+pub(crate) type Slots = [Slot; LIMIT];
 
 /// New memory for one stack, on the heap.
 pub(crate) fn slots() -> Box<Slots> {
     // A vector's buffer becomes the box, so that 32 KiB never travel over the thread's stack.
-    match vec![U256::zero(); LIMIT].into_boxed_slice().try_into() {
+    let slots: Vec<Slot> = std::iter::repeat_with(Slot::default).take(LIMIT).collect();
+    match slots.into_boxed_slice().try_into() {
         Ok(slots) => slots,
         Err(_) => unreachable!("the vector has {LIMIT} items"),
     }
@@ -37,27 +62,33 @@ impl<'a> Stack<'a> {
     }
 
     /// All items, the top last.
-    pub fn items(&self) -> &[U256] {
-        self.slots.get(..self.len).unwrap_or_default()
+    pub fn items(&self) -> impl Iterator<Item = U256> + '_ {
+        self.slots.iter().take(self.len).map(Slot::get)
+    }
+
+    #[inline(always)]
+    fn slot(&mut self, depth: usize) -> &mut Slot {
+        &mut self.slots[self.len.wrapping_sub(depth + 1) & (LIMIT - 1)]
     }
 
     /// The item `depth` below the top.
     #[inline(always)]
-    pub fn peek(&self, depth: usize) -> &U256 {
-        &self.slots[self.len.wrapping_sub(depth + 1) & (LIMIT - 1)]
+    pub fn peek(&self, depth: usize) -> U256 {
+        self.slots[self.len.wrapping_sub(depth + 1) & (LIMIT - 1)].get()
     }
 
-    /// The item `depth` below the top, to write.
+    /// Replaces the item `depth` below the top.
     #[inline(always)]
-    pub fn peek_mut(&mut self, depth: usize) -> &mut U256 {
-        &mut self.slots[self.len.wrapping_sub(depth + 1) & (LIMIT - 1)]
+    pub fn set(&mut self, depth: usize, word: &U256) {
+        self.slot(depth).set(word);
     }
 
     /// Takes the top item.
     #[inline(always)]
     pub fn pop(&mut self) -> U256 {
-        self.len = self.len.wrapping_sub(1);
-        self.slots[self.len & (LIMIT - 1)]
+        let word = self.peek(0);
+        self.drop(1);
+        word
     }
 
     /// Drops items.
@@ -68,30 +99,28 @@ impl<'a> Stack<'a> {
 
     #[inline(always)]
     pub fn push(&mut self, word: U256) {
-        self.slots[self.len & (LIMIT - 1)] = word;
+        self.slots[self.len & (LIMIT - 1)].set(&word);
         self.len += 1;
     }
 
     /// DUP: a copy of the item `depth` below the top.
     #[inline(always)]
     pub fn dup(&mut self, depth: usize) {
-        let word = *self.peek(depth);
+        let word = self.peek(depth);
         self.push(word);
     }
 
     /// EXCHANGE: two items that many below the top.
     #[inline(always)]
     pub fn exchange(&mut self, one: usize, other: usize) {
-        let word = *self.peek(one);
-        let other = std::mem::replace(self.peek_mut(other), word);
-        *self.peek_mut(one) = other;
+        let (a, b) = (self.peek(one), self.peek(other));
+        self.set(other, &a);
+        self.set(one, &b);
     }
 
     /// SWAP: the top and the item `depth` below it.
     #[inline(always)]
     pub fn swap(&mut self, depth: usize) {
-        let top = *self.peek(0);
-        let other = std::mem::replace(self.peek_mut(depth), top);
-        *self.peek_mut(0) = other;
+        self.exchange(0, depth);
     }
 }

@@ -291,10 +291,12 @@ impl Runner<'_> {
                 opcode::MULMOD => each!(3, op::arithmetic::mulmod),
                 opcode::EXP => {
                     seat!(here, 2 -> true, |seat, words, gas| {
-                        [seat.scratch[1], seat.scratch[0]] = *words;
+                        let [top, below] = words;
+                        seat.scratch[1].set(top);
+                        seat.scratch[0].set(below);
                         let mut stack = Stack::new(seat.scratch, 2);
                         op::arithmetic::exp(&mut stack, seat.lane.schedule, gas)?;
-                        seat.out.set(seat.index, stack.peek(0));
+                        seat.out.set(seat.index, &stack.peek(0));
                         Ok(())
                     });
                 }

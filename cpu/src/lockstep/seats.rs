@@ -58,11 +58,11 @@ impl Runner<'_> {
     #[inline(always)]
     fn fold<const N: usize>(&mut self, words: &[U256; N], body: impl FnOnce(&mut Stack<'_>)) -> U256 {
         for (slot, word) in self.scratch.iter_mut().zip(words.iter().rev()) {
-            *slot = *word;
+            slot.set(word);
         }
         let mut stack = Stack::new(self.scratch, N);
         body(&mut stack);
-        *stack.peek(0)
+        stack.peek(0)
     }
 
     /// Of two operands.
@@ -368,7 +368,7 @@ impl Runner<'_> {
             frame.stack_len = path.stack.len();
             let slots = &mut executor.stacks[self.depth];
             for (slot, value) in slots.iter_mut().zip(&path.stack) {
-                *slot = self.columns.get(value, lane);
+                slot.set(&self.columns.get(value, lane));
             }
         }
     }

@@ -31,9 +31,9 @@ pub(crate) fn wrapping_sub(a: &U256, b: &U256) -> U256 {
 /// Applies a binary operation: the top of the stack is its first operand.
 #[inline(always)]
 pub(crate) fn binary(stack: &mut Stack<'_>, f: impl FnOnce(&U256, &U256) -> U256) {
-    let result = f(stack.peek(0), stack.peek(1));
+    let result = f(&stack.peek(0), &stack.peek(1));
     stack.drop(1);
-    *stack.peek_mut(0) = result;
+    stack.set(0, &result);
 }
 
 #[inline(always)]
@@ -104,9 +104,9 @@ pub(crate) fn smod(stack: &mut Stack<'_>) {
 #[inline(always)]
 fn modular(stack: &mut Stack<'_>, f: impl FnOnce(Ruint, Ruint, Ruint) -> Ruint) {
     // ruint gives 0 for a modulus of 0, as the EVM does.
-    let result = f(ruint(stack.peek(0)), ruint(stack.peek(1)), ruint(stack.peek(2)));
+    let result = f(ruint(&stack.peek(0)), ruint(&stack.peek(1)), ruint(&stack.peek(2)));
     stack.drop(2);
-    *stack.peek_mut(0) = back(result);
+    stack.set(0, &back(result));
 }
 
 #[inline(always)]

@@ -27,8 +27,8 @@ pub(crate) fn xor(stack: &mut Stack<'_>) {
 
 #[inline(always)]
 pub(crate) fn not(stack: &mut Stack<'_>) {
-    let word = stack.peek_mut(0);
-    *word = U256(std::array::from_fn(|i| !word.0[i]));
+    let word = stack.peek(0);
+    stack.set(0, &U256(std::array::from_fn(|i| !word.0[i])));
 }
 
 /// The byte at `a`, counted from the most significant one.
@@ -95,6 +95,6 @@ pub(crate) fn sar(stack: &mut Stack<'_>) {
 /// EIP-7939: leading zero bits; 256 for zero.
 #[inline(always)]
 pub(crate) fn clz(stack: &mut Stack<'_>) {
-    let word = stack.peek_mut(0);
-    *word = U256::from(256 - word.bits() as u64);
+    let leading = 256 - stack.peek(0).bits() as u64;
+    stack.set(0, &U256::from(leading));
 }

@@ -62,6 +62,6 @@ pub(crate) fn is_zero(word: &U256) -> bool {
 
 #[inline(always)]
 pub(crate) fn iszero(stack: &mut Stack<'_>) {
-    let result = flag(is_zero(stack.peek(0)));
-    *stack.peek_mut(0) = result;
+    let result = flag(is_zero(&stack.peek(0)));
+    stack.set(0, &result);
 }

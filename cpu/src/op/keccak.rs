@@ -31,9 +31,9 @@ pub(crate) fn keccak256(
     schedule: &GasSchedule,
     gas: &mut u64,
 ) -> Result<(), Trap> {
-    let (offset, length) = region([stack.peek(0), stack.peek(1)], memory, schedule, gas)?;
+    let (offset, length) = region([&stack.peek(0), &stack.peek(1)], memory, schedule, gas)?;
     let hash = hashes.keccak256(memory.slice(offset, length));
     stack.drop(1);
-    *stack.peek_mut(0) = hash;
+    stack.set(0, &hash);
     Ok(())
 }

@@ -41,5 +41,5 @@ pub(crate) fn log(
 /// The topics of a LOG, from the stack.
 #[inline(always)]
 pub(crate) fn topics(stack: &Stack<'_>) -> [isolane_spec::H256; 4] {
-    std::array::from_fn(|i| word::to_hash(stack.peek(i + 2)))
+    std::array::from_fn(|i| word::to_hash(&stack.peek(i + 2)))
 }

@@ -8,22 +8,22 @@ use isolane_spec::{U256, word};
 
 #[inline(always)]
 pub(crate) fn mload(stack: &mut Stack<'_>, memory: &mut Memory, gas: &mut u64) -> Result<(), Trap> {
-    let offset = memory.require(stack.peek(0), 32, gas)?;
-    *stack.peek_mut(0) = memory.load(offset);
+    let offset = memory.require(&stack.peek(0), 32, gas)?;
+    stack.set(0, &memory.load(offset));
     Ok(())
 }
 
 #[inline(always)]
 pub(crate) fn mstore(stack: &mut Stack<'_>, memory: &mut Memory, gas: &mut u64) -> Result<(), Trap> {
-    let offset = memory.require(stack.peek(0), 32, gas)?;
-    memory.store(offset, stack.peek(1));
+    let offset = memory.require(&stack.peek(0), 32, gas)?;
+    memory.store(offset, &stack.peek(1));
     stack.drop(2);
     Ok(())
 }
 
 #[inline(always)]
 pub(crate) fn mstore8(stack: &mut Stack<'_>, memory: &mut Memory, gas: &mut u64) -> Result<(), Trap> {
-    let offset = memory.require(stack.peek(0), 1, gas)?;
+    let offset = memory.require(&stack.peek(0), 1, gas)?;
     memory.store_byte(offset, stack.peek(1).0[0] as u8);
     stack.drop(2);
     Ok(())
