@@ -101,8 +101,6 @@ fn run_form<const CHECKED: bool, H: Hook>(
     let mut gas = frame.gas;
     // In the fast form an instruction, in the checked form a byte.
     let mut ip = frame.position;
-    // Where the current instruction starts.
-    let mut here;
     // At hand, and taken anew wherever more is decoded.
     let mut instructions = &program.instructions[..];
 
@@ -116,14 +114,20 @@ fn run_form<const CHECKED: bool, H: Hook>(
         };
     }
 
+    // Jumps. An instruction ends with the step to the next one, which is the only thing that most of them do with the place:
+    // nothing is kept for it meanwhile.
+    macro_rules! go {
+        ($to:expr) => {
+            ip = usize::wrapping_sub($to, 1)
+        };
+    }
+
     let end: Result<Exit, Trap> = 'run: loop {
-        here = ip;
         if H::WATCHED {
             hook.step(lane, frame, &stack, program.code.get(ip).copied().unwrap_or(opcode::STOP), ip, gas);
         }
         let instruction =
             if CHECKED { attempt!('run, fetch_checked(lane, program, ip, &stack, &mut gas)) } else { instructions[ip] };
-        ip += 1;
         match instruction.op {
             inner::BLOCK if !CHECKED => {
                 let block = &program.blocks[instruction.arg as usize];
@@ -133,7 +137,7 @@ fn run_form<const CHECKED: bool, H: Hook>(
                     || stack.len() + usize::from(block.grow) > LIMIT
                     || steps > lane.limits.steps
                 {
-                    frame.position = program.position(here);
+                    frame.position = program.position(ip);
                     break Ok(Exit::Checked);
                 }
                 gas -= u64::from(block.gas);
@@ -141,37 +145,39 @@ fn run_form<const CHECKED: bool, H: Hook>(
             }
             inner::PUSH_SMALL if !CHECKED => stack.push(U256([u64::from(instruction.arg), 0, 0, 0])),
             inner::PUSH_CONSTANT if !CHECKED => stack.push(program.constants[instruction.arg as usize]),
-            inner::GOTO if !CHECKED => ip = instruction.arg as usize,
+            inner::GOTO if !CHECKED => go!(instruction.arg as usize),
             inner::JUMPI_TO if !CHECKED => {
                 let taken = !op::comparison::is_zero(&stack.peek(0));
                 stack.drop(1);
                 if taken {
-                    ip = instruction.arg as usize;
+                    go!(instruction.arg as usize);
                 }
             }
             inner::JUMPI_ZERO_TO if !CHECKED => {
                 let taken = op::comparison::is_zero(&stack.peek(0));
                 stack.drop(1);
                 if taken {
-                    ip = instruction.arg as usize;
+                    go!(instruction.arg as usize);
                 }
             }
             inner::JUMP_TO_PC if !CHECKED => {
-                ip = program.link(here, &lane.rows);
+                go!(program.link(ip, &lane.rows));
                 instructions = &program.instructions;
             }
             inner::JUMPI_TO_PC if !CHECKED => {
                 if op::comparison::is_zero(&stack.pop()) {
+                    ip += 1;
                     continue;
                 }
-                ip = program.link(here, &lane.rows);
+                go!(program.link(ip, &lane.rows));
                 instructions = &program.instructions;
             }
             inner::JUMPI_ZERO_TO_PC if !CHECKED => {
                 if !op::comparison::is_zero(&stack.pop()) {
+                    ip += 1;
                     continue;
                 }
-                ip = program.link(here, &lane.rows);
+                go!(program.link(ip, &lane.rows));
                 instructions = &program.instructions;
             }
             inner::ADD_SMALL if !CHECKED => {
@@ -331,7 +337,7 @@ fn run_form<const CHECKED: bool, H: Hook>(
                     program.entry(target, &lane.rows)
                 };
                 instructions = &program.instructions;
-                ip = attempt!('run, entry.ok_or(Halt::InvalidJump));
+                go!(attempt!('run, entry.ok_or(Halt::InvalidJump)));
                 stack.drop(1);
             }
             opcode::JUMPI => {
@@ -343,7 +349,7 @@ fn run_form<const CHECKED: bool, H: Hook>(
                         program.entry(target, &lane.rows)
                     };
                     instructions = &program.instructions;
-                    ip = attempt!('run, entry.ok_or(Halt::InvalidJump));
+                    go!(attempt!('run, entry.ok_or(Halt::InvalidJump)));
                 }
                 stack.drop(2);
             }
@@ -368,7 +374,7 @@ fn run_form<const CHECKED: bool, H: Hook>(
             opcode::PUSH0 => stack.push(U256::zero()),
             push @ opcode::PUSH1..=opcode::PUSH32 if CHECKED => {
                 let len = usize::from(push - opcode::PUSH0);
-                stack.push(program.immediate(here, len));
+                stack.push(program.immediate(ip, len));
                 ip += len;
             }
             opcode::DUP1 => stack.dup(0),
@@ -438,9 +444,10 @@ fn run_form<const CHECKED: bool, H: Hook>(
         if H::WATCHED {
             hook.step_end(lane, gas, None);
         }
+        ip = ip.wrapping_add(1);
     };
 
-    let end = if CHECKED { end.map_err(|trap| lane.place(trap, frame.address, here)) } else { end };
+    let end = if CHECKED { end.map_err(|trap| lane.place(trap, frame.address, ip)) } else { end };
     if H::WATCHED {
         hook.step_end(lane, gas, Some(&end));
     }
@@ -449,17 +456,17 @@ fn run_form<const CHECKED: bool, H: Hook>(
     match end {
         Ok(Exit::Checked) => Exit::Checked,
         Ok(exit) => {
-            frame.position = ip;
+            frame.position = ip + 1;
             exit
         }
         Err(Trap::State(error)) => Exit::State(error),
         Err(Trap::Halt(halt)) if CHECKED => Exit::Halt(halt),
         Err(Trap::Halt(_)) => {
             // Again from this instruction, with the gas that it really has.
-            let (own, rest, steps) = program.rest_of_block(here, &lane.rows);
+            let (own, rest, steps) = program.rest_of_block(ip, &lane.rows);
             frame.gas += own + rest;
             lane.steps -= steps + 1;
-            frame.position = program.position(here);
+            frame.position = program.position(ip);
             Exit::Checked
         }
     }
