@@ -253,8 +253,11 @@ pub(crate) struct Programs {
 
 /// Bytes of decoded code that a machine keeps.
 const MAX_SIZE: usize = 48 << 20;
-/// Bytes that it keeps of code that it mostly does not meet again: what is decoded next should find its memory in the processor's caches.
+/// Bytes that it keeps of many codes that it mostly does not meet again: what is decoded next should find its memory in the processor's
+/// caches.
 const MAX_UNUSED_SIZE: usize = 1 << 20;
+/// So many are many: more than a block calls.
+const MANY: usize = 256;
 
 impl Programs {
     /// The decoded code of an account; `None` if it has no code.
@@ -295,7 +298,8 @@ impl Programs {
 
     /// Bounds the memory. Only while no lane refers to a program.
     pub fn trim(&mut self) {
-        let limit = if self.met_again < self.list.len() { MAX_UNUSED_SIZE } else { MAX_SIZE };
+        let unused = self.list.len() > MANY && self.met_again < self.list.len();
+        let limit = if unused { MAX_UNUSED_SIZE } else { MAX_SIZE };
         if self.size > limit {
             *self = Self::default();
         }

@@ -10,6 +10,7 @@ mod frame;
 mod hash_cache;
 mod interpreter;
 mod journal;
+mod jumpdest;
 mod lane;
 pub mod lockstep;
 pub mod machine;

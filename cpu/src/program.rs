@@ -8,8 +8,9 @@
 //! Where a block cannot be paid for or its stack does not suffice, and wherever else exactness at a single instruction
 //! matters, the interpreter leaves this form and executes the bytes themselves, one checked instruction at a time.
 
+use crate::jumpdest::JumpDests;
 use isolane_spec::gas::SCHEDULES;
-use isolane_spec::opcode::{exchanged_items, op, stack_index, takes_immediate};
+use isolane_spec::opcode::{exchanged_items, op, stack_index};
 use isolane_spec::word;
 use isolane_spec::{Bytes, Environment, Fork, OpcodeSet, Rule, U256};
 
@@ -166,8 +167,7 @@ const UNDECODED: u32 = 0;
 pub(crate) struct Program {
     /// The bytes.
     pub code: Bytes,
-    /// One bit a byte: is it a JUMPDEST that may be jumped to?
-    jumpdests: Vec<u64>,
+    jumpdests: JumpDests,
     /// By byte: the instruction that a jump there continues at.
     entries: Vec<u32>,
     /// The instruction that execution starts at.
@@ -180,22 +180,9 @@ pub(crate) struct Program {
 }
 
 impl Program {
-    /// Finds the jump destinations; decodes nothing yet.
+    /// Decodes nothing yet.
     pub fn new(code: Bytes, rows: &Rows) -> Self {
-        let mut jumpdests = vec![0u64; code.len() / 64 + 1];
-        let mut pc = 0;
-        while let Some(&byte) = code.get(pc) {
-            if byte == op::JUMPDEST {
-                jumpdests[pc / 64] |= 1 << (pc % 64);
-            } else {
-                let immediate = rows[usize::from(byte)].immediate;
-                let is_push = (op::PUSH1..=op::PUSH32).contains(&byte);
-                if is_push || immediate > 0 && takes_immediate(byte, code.get(pc + 1).copied().unwrap_or_default()) {
-                    pc += usize::from(immediate);
-                }
-            }
-            pc += 1;
-        }
+        let jumpdests = JumpDests::new(&code, rows);
         // Instruction 0 is never an entry, so that 0 can mean "not decoded".
         Self {
             code,
@@ -217,7 +204,7 @@ impl Program {
     /// Whether a jump may go there.
     #[inline]
     pub fn is_jumpdest(&self, pc: usize) -> bool {
-        pc < self.code.len() && self.jumpdests[pc / 64] >> (pc % 64) & 1 == 1
+        self.jumpdests.contains(&self.code, pc)
     }
 
     /// The instruction to start at.
@@ -314,14 +301,15 @@ impl Program {
         let marker = self.instructions.len() as u32;
         let index = self.blocks.len() as u32;
         self.emit(inner::BLOCK, index, start);
-        if self.is_jumpdest(start) {
+        // What is decoded is an instruction: decoding starts at one and goes on to the next.
+        if self.byte(start) == op::JUMPDEST {
             self.entries[start] = marker;
         }
         let (mut gas, mut steps, mut height, mut need, mut grow) = (0u32, 0u32, 0i32, 0i32, 0i32);
         let mut pc = start;
         let (next, end) = loop {
             let byte = self.code.get(pc).copied().unwrap_or(op::STOP);
-            if pc != start && (self.is_jumpdest(pc) || steps >= MAX_BLOCK_STEPS) {
+            if pc != start && (byte == op::JUMPDEST || steps >= MAX_BLOCK_STEPS) {
                 break (Some(pc), pc);
             }
             let row = rows[usize::from(byte)];
