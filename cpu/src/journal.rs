@@ -4,16 +4,19 @@
 //! marks that last for one transaction (warm, created, …) hold the number of that transaction, so that starting the
 //! next one clears nothing.
 
+mod finish;
+mod load;
 mod reads;
+mod slots;
 mod transfer;
+mod undo;
 
-use crate::mixer::{Mixer, same};
+pub(crate) use undo::Checkpoint;
+
+use crate::mixer::Mixer;
 use crate::validation::{minus, plus};
 use hashbrown::{HashMap, HashTable};
-use isolane_spec::{
-    AccountDiff, AccountInfo, Bytes, Fork, H160, H256, KECCAK_EMPTY, Log, Message, SlotDiff, StateError, StateView,
-    U256,
-};
+use isolane_spec::{AccountInfo, Bytes, Fork, H160, H256, KECCAK_EMPTY, Log, Message, StateError, StateView, U256};
 
 /// The index of an account in its journal.
 pub(crate) type AccountIndex = u32;
@@ -110,15 +113,6 @@ enum Undo {
 /// Code that an account had: its hash, itself where the lane wrote it, and its program.
 type OldCode = (H256, Option<Bytes>, u32);
 
-/// A point to go back to.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Checkpoint {
-    undo: usize,
-    logs: usize,
-    messages: usize,
-    refund: i64,
-}
-
 #[derive(Debug)]
 pub(crate) struct Journal {
     fork: Fork,
@@ -149,32 +143,6 @@ pub(crate) struct Journal {
     changed: Vec<AccountIndex>,
     changed_slots: Vec<SlotIndex>,
     hasher: Mixer,
-}
-
-/// An address as numbers that compare as it does.
-#[inline(always)]
-fn in_order(address: &H160) -> (u128, u32) {
-    let (high, low) = address.0.split_at(16);
-    let mut numbers = ([0; 16], [0; 4]);
-    numbers.0.copy_from_slice(high);
-    numbers.1.copy_from_slice(low);
-    (u128::from_be_bytes(numbers.0), u32::from_be_bytes(numbers.1))
-}
-
-/// Sorts by a key. Mostly there are three or four of them.
-#[inline(always)]
-fn sort_few<T: Copy, K: Ord>(items: &mut [T], key: impl Fn(&T) -> K) {
-    if items.len() > 8 {
-        items.sort_unstable_by_key(key);
-        return;
-    }
-    for end in 1..items.len() {
-        let mut at = end;
-        while at > 0 && key(&items[at]) < key(&items[at - 1]) {
-            items.swap(at, at - 1);
-            at -= 1;
-        }
-    }
 }
 
 impl Journal {
@@ -232,59 +200,6 @@ impl Journal {
         self.block_hashes_read = [0; 4];
     }
 
-    /// What was done until now stays.
-    fn forget_undo(&mut self) {
-        self.undo.clear();
-        self.undone_codes.clear();
-        self.undone_transient.clear();
-    }
-
-    pub fn checkpoint(&self) -> Checkpoint {
-        Checkpoint { undo: self.undo.len(), logs: self.logs.len(), messages: self.messages.len(), refund: self.refund }
-    }
-
-    /// Undoes everything since the checkpoint.
-    pub fn revert(&mut self, to: Checkpoint) {
-        self.logs.truncate(to.logs);
-        self.messages.truncate(to.messages);
-        self.refund = to.refund;
-        // EIP-161's one exception: the touch of RIPEMD-160 outlives the frame that is undone.
-        let mut kept = None;
-        while self.undo.len() > to.undo {
-            let Some(undo) = self.undo.pop() else { break };
-            match undo {
-                Undo::Balance(account, old) => self.entry(account).info.balance = old,
-                Undo::Nonce(account, old) => self.entry(account).info.nonce = old,
-                Undo::Code(account) => {
-                    let Some((hash, code, program)) = self.undone_codes.pop() else { continue };
-                    let entry = self.entry(account);
-                    entry.info.code_hash = hash;
-                    entry.new_code = code;
-                    entry.program = program;
-                    entry.delegation = None;
-                }
-                Undo::WarmAccount(account) => self.entry(account).warm = false,
-                Undo::Touch(account) => {
-                    let entry = self.entry(account);
-                    entry.touched = entry.address == RIPEMD;
-                    if entry.touched {
-                        kept = Some(Undo::Touch(account));
-                    }
-                }
-                Undo::Exists(account) => self.entry(account).exists = false,
-                Undo::Created(account) => self.entry(account).created = false,
-                Undo::Destroyed(account) => self.entry(account).destroyed = false,
-                Undo::Slot(slot, old) => self.slots[slot as usize].value = old,
-                Undo::WarmSlot(slot) => self.slots[slot as usize].warm = false,
-                Undo::Transient(account) => {
-                    let Some((key, old)) = self.undone_transient.pop() else { continue };
-                    self.transient.insert((account, key), old);
-                }
-            }
-        }
-        self.undo.extend(kept);
-    }
-
     #[inline(always)]
     fn entry(&mut self, account: AccountIndex) -> &mut AccountEntry {
         &mut self.accounts[account as usize]
@@ -318,89 +233,6 @@ impl Journal {
     /// The first accounts, for whoever wants to have them at hand.
     pub fn first_accounts(&self) -> &[AccountEntry] {
         self.accounts.get(..4).unwrap_or(&self.accounts)
-    }
-
-    /// The index of an account that was seen before; or the hash of its address.
-    #[inline(always)]
-    fn look_up(&self, address: &H160) -> Result<AccountIndex, u64> {
-        if let Some(entry) = self.accounts.get(self.recent as usize)
-            && same(&entry.address, address)
-        {
-            return Ok(self.recent);
-        }
-        let hash = self.hasher.address(address);
-        self.account_table.find(hash, |&i| same(&self.accounts[i as usize].address, address)).copied().ok_or(hash)
-    }
-
-    /// The index of an account that was seen before.
-    #[inline(always)]
-    pub fn find(&self, address: &H160) -> Option<AccountIndex> {
-        self.look_up(address).ok()
-    }
-
-    /// The index of an account; reads the base where it was not seen before.
-    #[inline]
-    pub fn load(&mut self, address: &H160, base: &dyn StateView) -> Result<AccountIndex, StateError> {
-        Ok(self.load_told(address, base)?.0)
-    }
-
-    /// The index of an account as [`Self::load`] returns it, and whether the transaction had looked at it before.
-    #[inline]
-    pub fn load_told(&mut self, address: &H160, base: &dyn StateView) -> Result<(AccountIndex, bool), StateError> {
-        match self.look_up(address) {
-            Ok(account) => {
-                let seen = self.account(account).transaction == self.transaction;
-                self.enter(account);
-                Ok((account, seen))
-            }
-            Err(hash) => Ok((self.read(address, hash, base)?, false)),
-        }
-    }
-
-    /// Reads an account from the base.
-    #[inline(never)]
-    fn read(&mut self, address: &H160, hash: u64, base: &dyn StateView) -> Result<AccountIndex, StateError> {
-        let told;
-        let found = match base.memory() {
-            // Copied from where it lies.
-            Some(state) => state.accounts.get(address).map(|account| &account.info),
-            None => {
-                told = base.account(address)?;
-                told.as_ref()
-            }
-        };
-        let account = self.accounts.len() as AccountIndex;
-        // Built in its place, where `push` would build it on the stack first.
-        let transaction = self.transaction;
-        self.accounts.resize_with(account as usize + 1, || AccountEntry {
-            address: *address,
-            info: AccountInfo::default(),
-            exists: false,
-            new_code: None,
-            program: u32::MAX,
-            delegation: None,
-            wiped: false,
-            incarnation: 0,
-            transaction,
-            warm: false,
-            touched: false,
-            created: false,
-            destroyed: false,
-            listed: false,
-            stored: false,
-            code_read: false,
-            before: None,
-        });
-        if let (Some(entry), Some(info)) = (self.accounts.last_mut(), found) {
-            entry.exists = true;
-            entry.info = *info;
-            entry.before = Some(*info);
-        }
-        self.accounts_read.push(account);
-        let Self { account_table, accounts, hasher, .. } = self;
-        account_table.insert_unique(hash, account, |&i| hasher.address(&accounts[i as usize].address));
-        self.recent = account;
-        Ok(account)
     }
 
     /// Gives an account that was seen before the marks of the current transaction.
@@ -626,209 +458,5 @@ impl Journal {
         slots.sort_unstable();
         slots.dedup();
         slots.len() as u64
-    }
-
-    /// The index of a slot that was seen before.
-    #[inline(always)]
-    pub fn find_slot(&mut self, account: AccountIndex, key: &U256) -> Option<SlotIndex> {
-        let is_it = |slot: &SlotEntry| slot.key == *key && slot.account == account;
-        let recent = &mut self.recent_slots[key.0[0] as usize % RECENT_SLOTS];
-        let index = if self.slots.get(*recent as usize).is_some_and(is_it) {
-            *recent
-        } else {
-            let hash = self.hasher.slot(account, key);
-            let found = *self.slot_table.find(hash, |&i| is_it(&self.slots[i as usize]))?;
-            *recent = found;
-            found
-        };
-        let incarnation = self.accounts[account as usize].incarnation;
-        let slot = &mut self.slots[index as usize];
-        if slot.incarnation != incarnation {
-            slot.incarnation = incarnation;
-            slot.value = U256::zero();
-        }
-        if slot.transaction != self.transaction {
-            self.renew_slot(index);
-        }
-        Some(index)
-    }
-
-    /// The first time in a transaction that a slot of an earlier one is seen.
-    #[inline(never)]
-    fn renew_slot(&mut self, index: SlotIndex) {
-        self.slots_read.push(index);
-        let slot = &mut self.slots[index as usize];
-        slot.transaction = self.transaction;
-        slot.original = slot.value;
-        slot.warm = false;
-        slot.listed = false;
-        slot.written = false;
-    }
-
-    /// The index of a slot; reads the base where it was not seen before.
-    pub fn load_slot(
-        &mut self,
-        account: AccountIndex,
-        key: &U256,
-        base: &dyn StateView,
-    ) -> Result<SlotIndex, StateError> {
-        if let Some(slot) = self.find_slot(account, key) {
-            return Ok(slot);
-        }
-        let entry = &self.accounts[account as usize];
-        // What is created in this transaction has no storage in the base, and a witness need not prove that.
-        let value = if entry.wiped || entry.created && entry.transaction == self.transaction || !entry.exists {
-            U256::zero()
-        } else {
-            base.storage(&entry.address, key)?
-        };
-        let index = self.slots.len() as SlotIndex;
-        self.slots.push(SlotEntry {
-            account,
-            incarnation: entry.incarnation,
-            key: *key,
-            value,
-            original: value,
-            transaction: self.transaction,
-            warm: false,
-            listed: false,
-            written: false,
-        });
-        self.slots_read.push(index);
-        let Self { slot_table, slots, hasher, .. } = self;
-        slot_table.insert_unique(hasher.slot(account, key), index, |&i| {
-            let slot = &slots[i as usize];
-            hasher.slot(slot.account, &slot.key)
-        });
-        Ok(index)
-    }
-
-    #[inline(always)]
-    pub fn slot_is_warm(&self, slot: SlotIndex) -> bool {
-        self.slots[slot as usize].warm
-    }
-
-    #[inline(always)]
-    pub fn warm_slot(&mut self, slot: SlotIndex) {
-        let entry = &mut self.slots[slot as usize];
-        if !entry.warm {
-            entry.warm = true;
-            self.undo.push(Undo::WarmSlot(slot));
-        }
-    }
-
-    #[inline(always)]
-    pub fn slot_value(&self, slot: SlotIndex) -> &U256 {
-        &self.slots[slot as usize].value
-    }
-
-    /// The value before the transaction.
-    #[inline(always)]
-    pub fn slot_original(&self, slot: SlotIndex) -> &U256 {
-        &self.slots[slot as usize].original
-    }
-
-    /// Whether the transaction ever gave the slot another value, undone or not.
-    #[inline(always)]
-    pub fn slot_is_written(&self, slot: SlotIndex) -> bool {
-        self.slots[slot as usize].written
-    }
-
-    #[inline(always)]
-    pub fn mark_written(&mut self, slot: SlotIndex) {
-        self.slots[slot as usize].written = true;
-    }
-
-    #[inline(always)]
-    pub fn set_slot(&mut self, slot: SlotIndex, value: U256) {
-        let entry = &mut self.slots[slot as usize];
-        let old = std::mem::replace(&mut entry.value, value);
-        if old != value {
-            if !entry.listed {
-                entry.listed = true;
-                let account = entry.account;
-                self.changed_slots.push(slot);
-                self.list(account);
-            }
-            self.undo.push(Undo::Slot(slot, old));
-        }
-    }
-
-    /// TLOAD.
-    pub fn transient(&self, account: AccountIndex, key: &U256) -> U256 {
-        self.transient.get(&(account, *key)).copied().unwrap_or_default()
-    }
-
-    /// TSTORE.
-    pub fn set_transient(&mut self, account: AccountIndex, key: U256, value: U256) {
-        let old = self.transient.insert((account, key), value).unwrap_or_default();
-        if old != value {
-            self.undone_transient.push((key, old));
-            self.undo.push(Undo::Transient(account));
-        }
-    }
-
-    /// Ends the transaction: removes what was destroyed and what is touched and empty, and returns what changed.
-    pub fn finish(&mut self) -> Vec<AccountDiff> {
-        let (mut changed, mut slots) = (std::mem::take(&mut self.changed), std::mem::take(&mut self.changed_slots));
-        self.forget_undo();
-        let Self { slots: entries, accounts, .. } = self;
-        let place = |slot: &SlotIndex| &entries[*slot as usize];
-        slots.retain(|slot| place(slot).value != place(slot).original);
-        for slot in &slots {
-            accounts[place(slot).account as usize].stored = true;
-        }
-        let clears_empty = self.fork >= Fork::SpuriousDragon;
-        let mut removed = false;
-        changed.retain(|&account| {
-            let entry = &mut accounts[account as usize];
-            if entry.destroyed || clears_empty && entry.touched && entry.info.is_empty() {
-                removed = true;
-                entry.remove();
-                return entry.before.is_some();
-            }
-            match &entry.before {
-                Some(before) => entry.stored || !entry.exists || *before != entry.info,
-                None => entry.stored || entry.exists,
-            }
-        });
-        if removed {
-            slots.retain(|slot| accounts[place(slot).account as usize].exists);
-        }
-        let order = |account: AccountIndex| in_order(&accounts[account as usize].address);
-        sort_few(&mut changed, |&account| order(account));
-        if slots.len() > 1 {
-            slots.sort_unstable_by(|a, b| {
-                let (a, b) = (place(a), place(b));
-                if a.account == b.account { a.key.cmp(&b.key) } else { order(a.account).cmp(&order(b.account)) }
-            });
-        }
-        let mut each_slot = slots.iter().map(place).peekable();
-        let diff = changed.iter().map(|&account| {
-            let entry = &accounts[account as usize];
-            let mut storage = Vec::new();
-            while let Some(slot) = each_slot.next_if(|slot| slot.account == account) {
-                storage.push(SlotDiff { key: slot.key, before: slot.original, after: slot.value });
-            }
-            let code = match &entry.before {
-                Some(before) if before.code_hash == entry.info.code_hash => None,
-                _ if entry.info.code_hash == KECCAK_EMPTY => None,
-                _ => entry.new_code.clone(),
-            };
-            AccountDiff {
-                address: entry.address,
-                before: entry.before,
-                after: entry.exists.then_some(entry.info),
-                code,
-                // Only what is removed does not exist afterwards.
-                storage_wiped: !entry.exists,
-                storage,
-            }
-        });
-        let diff = diff.collect();
-        changed.clear();
-        slots.clear();
-        (self.changed, self.changed_slots) = (changed, slots);
-        diff
     }
 }

@@ -4,6 +4,7 @@
 
 use super::case::Case;
 use super::code::Code;
+use super::edge::BINARY;
 use super::generate::random::Random;
 use super::generate::world;
 use crate::convert::keccak;
@@ -17,29 +18,6 @@ const WORDS: usize = 6;
 const HIGH: usize = 12;
 /// Words of memory that statements name.
 const MEMORY: usize = 6;
-
-const BINARY: [u8; 20] = [
-    op::ADD,
-    op::SUB,
-    op::MUL,
-    op::DIV,
-    op::SDIV,
-    op::MOD,
-    op::EXP,
-    op::SIGNEXTEND,
-    op::LT,
-    op::GT,
-    op::SLT,
-    op::SGT,
-    op::EQ,
-    op::AND,
-    op::OR,
-    op::XOR,
-    op::BYTE,
-    op::SHL,
-    op::SHR,
-    op::SAR,
-];
 
 /// Puts such a program in the place of the first contract, and calls it with random words.
 pub fn replace(random: &mut Random, case: &mut Case) {
