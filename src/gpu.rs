@@ -6,7 +6,7 @@ use crate::source::Cache;
 use clap::{Args, ValueEnum};
 use isolane_cpu::Reference;
 use isolane_cpu::precompile::{PrecompileError, Run as _};
-use isolane_gpu::{Adapter, Gpu, GpuOptions, Mismatch, OpenError, Services, Statistics, adapters};
+use isolane_gpu::{Adapter, Gpu, GpuOptions, Mismatch, OpenError, Refusal, Services, Statistics, adapters};
 use isolane_spec::{Authorization, Environment, Fork, H160, Halt, Precompile, blob_base_fee};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -91,9 +91,19 @@ fn excess_blob_gas(environment: &Environment) -> u64 {
 /// # Errors
 /// When the adapter cannot be used, or fails its self-test.
 pub fn open(adapter: &Adapter, options: GpuOptions) -> Result<Gpu, OpenError> {
-    let folder = Cache::default_folder();
-    let host = Host { folder: folder.as_ref().map(|folder| folder.join("mismatches")) };
-    Gpu::open(adapter, Arc::new(host), Arc::new(Reference), options, folder.map(|folder| folder.join("kernels")))
+    let host = Host { folder: Cache::default_folder().map(|folder| folder.join("mismatches")) };
+    Gpu::open(adapter, Arc::new(host), Arc::new(Reference), options, kernels_folder())
+}
+
+/// Why [`open`] refuses an adapter that computed wrongly before; `None` where it did not.
+#[must_use]
+pub fn refusal(adapter: &Adapter) -> Option<Refusal> {
+    adapter.refusal(kernels_folder().as_deref())
+}
+
+/// Where compiled kernels are kept, and the notes about adapters beside them.
+fn kernels_folder() -> Option<PathBuf> {
+    Cache::default_folder().map(|folder| folder.join("kernels"))
 }
 
 /// Which backend executes transactions.

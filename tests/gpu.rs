@@ -10,9 +10,11 @@ use isolane::load::fixtures::{self, Kind};
 use isolane::load::json::Json;
 use isolane::source::Cache;
 use isolane::spec::{Backend, Batch, Environment, ExecutionError, Fork, Outcome, Transaction};
-use isolane_gpu::{Gpu, GpuOptions, OpenError, adapters};
+use isolane_gpu::{Adapter, Gpu, GpuOptions, OpenError, Refusal, adapters};
+use serde_json::{Value, json};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Arc;
 
 fn open(options: GpuOptions) -> Option<Gpu> {
@@ -159,17 +161,44 @@ impl Backend for Contrary {
     }
 }
 
+/// `isolane devices` says what keeps an adapter from being opened, and no more once the file that it names is gone.
+fn devices_show(cache: &Path, adapter: &Adapter, refusal: &Refusal) {
+    let devices = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_isolane"));
+        let output = command.arg("devices").args(arguments).env("XDG_CACHE_HOME", cache).output().expect("it runs");
+        (output.status.code(), String::from_utf8(output.stdout).expect("text"))
+    };
+    let line = |text: &str| {
+        let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+        lines.into_iter().find(|line| line["index"] == adapter.info().index).expect("the adapter's line")
+    };
+    let (code, text) = devices(&[]);
+    let expected = format!("{}: REFUSED: {refusal}", adapter.info().index);
+    assert!(code == Some(0) && text.contains(&expected), "{text}");
+    let (code, text) = devices(&["--json", "--self-test"]);
+    let (shown, file) = (line(&text), refusal.file.display().to_string());
+    assert_eq!(code, Some(4), "{text}");
+    assert_eq!(shown["refused"], json!({"reason": refusal.reason, "file": file}));
+    assert_eq!(shown["selfTest"]["result"], "passed");
+    std::fs::remove_file(&refusal.file).expect("it is there");
+    let (code, text) = devices(&["--json"]);
+    assert_eq!((code, &line(&text)["refused"]), (Some(0), &Value::Null));
+}
+
 /// A device that computes wrongly is found by the share of its lanes that runs on the host too. Nothing that it came to is used,
 /// the transaction is kept as a state test, and nothing runs on it again, not even in another process.
 #[test]
 fn a_device_that_computes_wrongly_is_given_up() {
     let (_, batch) = mixed();
     let expected = Contrary.execute(&batch);
+    // As XDG_CACHE_HOME would name it.
     let folder = tempfile::tempdir().expect("a folder");
+    let kernels = folder.path().join("isolane/kernels");
+    std::fs::create_dir_all(&kernels).expect("a folder");
     // Kernels that were compiled before.
-    if let Some(kernels) = Cache::default_folder().and_then(|folder| folder.join("kernels").read_dir().ok()) {
-        for file in kernels.flatten() {
-            std::fs::copy(file.path(), folder.path().join(file.file_name())).expect("it can be copied");
+    if let Some(compiled) = Cache::default_folder().and_then(|folder| folder.join("kernels").read_dir().ok()) {
+        for file in compiled.flatten() {
+            std::fs::copy(file.path(), kernels.join(file.file_name())).expect("it can be copied");
         }
     }
     for adapter in adapters() {
@@ -177,7 +206,7 @@ fn a_device_that_computes_wrongly_is_given_up() {
         let open = || {
             let host = Host { folder: Some(mismatches.clone()) };
             let fallback = Arc::new(Contrary);
-            Gpu::open(&adapter, Arc::new(host), fallback, GpuOptions::default(), Some(folder.path().to_owned()))
+            Gpu::open(&adapter, Arc::new(host), fallback, GpuOptions::default(), Some(kernels.clone()))
         };
         let gpu = match open() {
             Ok(gpu) => gpu,
@@ -204,8 +233,10 @@ fn a_device_that_computes_wrongly_is_given_up() {
         let again = Contrary.execute(&kept);
         assert!(again.len() == 1 && expected.contains(&again[0]), "{again:?}");
         match open() {
-            Err(OpenError::Quarantined { reason, file }) => {
-                assert!(reason.contains("on a lane") && file.starts_with(folder.path()), "{reason}");
+            Err(OpenError::Quarantined(refusal)) => {
+                let Refusal { reason, file } = &refusal;
+                assert!(reason.contains("on a lane") && file.starts_with(&kernels), "{reason}");
+                devices_show(folder.path(), &adapter, &refusal);
             }
             Err(error) => panic!("{error}"),
             Ok(_) => panic!("a device that computed wrongly is opened again"),

@@ -29,6 +29,6 @@ pub use backend::Gpu;
 pub use check::Mismatch;
 pub use device::DeviceError;
 pub use kernels::Times;
-pub use options::{Capacity, GpuOptions, OpenError, Ran, Statistics};
+pub use options::{Capacity, GpuOptions, OpenError, Ran, Refusal, Statistics};
 pub use probe::{SelfTest, SelfTestError};
 pub use services::Services;

@@ -81,6 +81,16 @@ pub struct Capacity {
     pub bytes: u64,
 }
 
+/// A note that an adapter is not to be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("it computed wrongly: {reason}; delete {} to try it again", file.display())]
+pub struct Refusal {
+    /// What it got wrong.
+    pub reason: String,
+    /// The note that says so.
+    pub file: PathBuf,
+}
+
 /// Why a device cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
@@ -88,13 +98,8 @@ pub enum OpenError {
     #[error("the self-test failed: {0}")]
     SelfTest(#[from] SelfTestError),
     /// A lane of it came to something else than the CPU, now or in an earlier process.
-    #[error("it computed wrongly: {reason}; delete {} to try it again", file.display())]
-    Quarantined {
-        /// What it got wrong.
-        reason: String,
-        /// The note that says so.
-        file: PathBuf,
-    },
+    #[error(transparent)]
+    Quarantined(#[from] Refusal),
     /// It could not be readied.
     #[error(transparent)]
     Device(#[from] DeviceError),
