@@ -162,24 +162,14 @@ impl BackendArgs {
     /// # Errors
     /// When a device was asked for and none can be used.
     pub fn open(&self) -> Result<Option<Gpu>, NoDevice> {
-        self.open_timed(false)
-    }
-
-    /// As [`Self::open`]; each kernel may run alone and be timed.
-    ///
-    /// # Errors
-    /// When a device was asked for and none can be used.
-    pub fn open_timed(&self, timed: bool) -> Result<Option<Gpu>, NoDevice> {
         match self.backend {
             BackendKind::Cpu | BackendKind::Lockstep => Ok(None),
-            BackendKind::Gpu => self.device(timed).map(Some),
-            BackendKind::Auto => {
-                Ok(self.device(timed).inspect_err(|reason| tracing::info!("on the CPU: {reason}")).ok())
-            }
+            BackendKind::Gpu => self.device().map(Some),
+            BackendKind::Auto => Ok(self.device().inspect_err(|reason| tracing::info!("on the CPU: {reason}")).ok()),
         }
     }
 
-    fn device(&self, timed: bool) -> Result<Gpu, NoDevice> {
+    fn device(&self) -> Result<Gpu, NoDevice> {
         let all = adapters();
         if all.is_empty() {
             return Err(NoDevice::None);
@@ -197,7 +187,7 @@ impl BackendArgs {
             let asked = self.adapter.clone().unwrap_or_default();
             return Err(NoDevice::Unknown { asked, there: names.join(", ") });
         }
-        let base = GpuOptions { timed, ..GpuOptions::default() };
+        let base = GpuOptions::default();
         let lanes = self.lanes.unwrap_or(base.lanes);
         let options = GpuOptions { lanes, check_every: self.check_every.unwrap_or(base.check_every), ..base };
         let mut reasons = String::new();

@@ -2,20 +2,23 @@
 //! ISOLANE_FIXTURES_GPU names. A machine without a device runs none of them; where ISOLANE_EXPECT_DEVICE is set, that is a
 //! failure.
 
+use isolane::bench::batch_of;
 use isolane::cpu::Reference;
 use isolane::gpu::Host;
 use isolane::load::archive;
 use isolane::load::fixtures::state_test::StateTest;
 use isolane::load::fixtures::{self, Kind};
 use isolane::load::json::Json;
+use isolane::load::workload::Workload;
 use isolane::source::Cache;
 use isolane::spec::{Backend, Batch, Environment, ExecutionError, Fork, Outcome, Transaction};
-use isolane_gpu::{Adapter, Gpu, GpuOptions, OpenError, Refusal, adapters};
+use isolane_gpu::{Adapter, Gpu, GpuOptions, KernelTimes, OpenError, Refusal, adapters};
 use serde_json::{Value, json};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
+use std::time::Duration;
 
 fn open(options: GpuOptions) -> Option<Gpu> {
     let Some(adapter) = adapters().into_iter().next() else {
@@ -145,6 +148,32 @@ fn no_choice_changes_an_outcome() {
     let mut got = gpu.execute(&reversed);
     got.reverse();
     assert_eq!(got, Reference.execute(&batch), "in the other order");
+}
+
+/// Independent transactions of several environments take turns in a batch: the state of each is on the device once, not once
+/// for each turn, which it has no room for. Timing the kernels one by one changes nothing.
+#[test]
+fn environments_that_take_turns_are_held_once() {
+    let workloads = ["erc20_transfer", "weth_deposit"].map(|name| {
+        let file = format!("{}/testdata/workloads/{name}.txt.zst", env!("CARGO_MANIFEST_DIR"));
+        Workload::read(Path::new(&file)).expect("a workload").widen(800)
+    });
+    let batch = batch_of(&workloads);
+    let Some(gpu) = open(GpuOptions::default()) else { return };
+    let expected = Reference.execute(&batch);
+    assert_eq!(gpu.execute(&batch), expected);
+    let before = gpu.statistics();
+    assert_eq!((before.device, before.fallback), (batch.transactions.len() as u64, 0), "{before:?}");
+    assert!(before.times.kernels().all(|(_, kernel)| kernel == KernelTimes::default()));
+    gpu.time_kernels(true);
+    assert_eq!(gpu.execute(&batch), expected);
+    gpu.time_kernels(false);
+    assert_eq!(gpu.execute(&batch), expected);
+    let after = gpu.statistics();
+    let (_, step) = after.times.kernels().find(|(name, _)| *name == "step").expect("the kernel");
+    assert!(step.time > Duration::ZERO && step.time < after.times.dispatch, "{after:?}");
+    // Each lane is there at least once, and each dispatch finds lanes.
+    assert!(step.lanes >= batch.transactions.len() as u64 && step.dispatches > 0 && step.dispatches <= step.lanes);
 }
 
 /// A fallback that never agrees with any lane.

@@ -28,7 +28,7 @@ pub use adapter::{Adapter, AdapterInfo, Capabilities, adapters};
 pub use backend::Gpu;
 pub use check::Mismatch;
 pub use device::DeviceError;
-pub use kernels::Times;
+pub use kernels::{KernelTimes, Times};
 pub use options::{Capacity, GpuOptions, OpenError, Ran, Refusal, Statistics};
 pub use probe::{SelfTest, SelfTestError};
 pub use services::Services;

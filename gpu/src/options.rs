@@ -20,8 +20,6 @@ pub struct GpuOptions {
     pub rounds: u32,
     /// The device is given up when an exchange takes longer.
     pub deadline: Duration,
-    /// Whether each kernel runs alone and is timed: for profiles, it costs time.
-    pub timed: bool,
     /// One in so many transactions of lanes runs on the fallback too; 0: none. Where any differs, the batch runs on the fallback, and
     /// the device is given up.
     pub check_every: u32,
@@ -35,7 +33,6 @@ impl Default for GpuOptions {
             steps: 512,
             rounds: 6,
             deadline: Duration::from_secs(120),
-            timed: false,
             check_every: 256,
         }
     }
