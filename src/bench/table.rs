@@ -93,26 +93,32 @@ pub fn times(rows: &[Row]) -> Cells {
     Cells { header, rows: rows.iter().filter_map(cells).collect() }
 }
 
-/// What each kernel did, where they were timed.
+/// What each kernel did, where they were timed: milliseconds, and dispatches that found lanes with how many, on average.
 #[must_use]
 pub fn kernels(rows: &[Row]) -> Cells {
-    let header = vec!["kernels, run one by one", "batch", "kernel", "ms", "dispatches with lanes", "lanes in each"];
-    let of = |row: &Row| -> Vec<Vec<String>> {
-        let shares = row.parts.iter().flat_map(|parts| &parts.kernels);
-        let cells = shares.map(|share| {
-            let counted = |text: String| if share.dispatches > 0 { text } else { "-".to_owned() };
-            vec![
-                row.workload.clone(),
-                row.transactions.to_string(),
-                share.name.to_owned(),
-                format!("{:.1}", share.seconds * 1e3),
-                counted(share.dispatches.to_string()),
-                counted(format!("{:.0}", share.lanes)),
-            ]
-        });
-        cells.collect()
+    let timed = |row: &Row| row.parts.as_ref().is_some_and(|parts| !parts.kernels.is_empty());
+    let rows: Vec<&Row> = rows.iter().filter(|row| timed(row)).collect();
+    let shares = |row: &Row| row.parts.as_ref().map_or_else(Vec::new, |parts| parts.kernels.clone());
+    let mut names: Vec<&'static str> = Vec::new();
+    for share in rows.iter().flat_map(|row| shares(row)) {
+        if !names.contains(&share.name) {
+            names.push(share.name);
+        }
+    }
+    let cells = |row: &&Row| {
+        let shares = shares(row);
+        let cell = |name: &&str| match shares.iter().find(|share| share.name == *name) {
+            Some(share) if share.dispatches > 0 => {
+                format!("{:.1} ({} x {:.0})", share.seconds * 1e3, share.dispatches, share.lanes)
+            }
+            Some(share) => format!("{:.1}", share.seconds * 1e3),
+            None => "-".to_owned(),
+        };
+        [row.workload.clone(), row.transactions.to_string()].into_iter().chain(names.iter().map(cell)).collect()
     };
-    Cells { header, rows: rows.iter().flat_map(of).collect() }
+    let rows = rows.iter().map(cells).collect();
+    let header = ["kernels run one by one, ms (dispatches x lanes)", "batch"];
+    Cells { header: header.into_iter().chain(names).collect(), rows }
 }
 
 #[cfg(test)]
@@ -148,9 +154,13 @@ mod tests {
         assert_eq!(times.rows.len(), 1);
         assert_eq!(times.rows[0][4], "1500.0");
         assert!(times.rows[0].len() == times.header.len() && times.rows[0][10] == "42");
-        let text = kernels(&rows).markdown();
+        let kernels = kernels(&rows);
+        assert_eq!(kernels.header[1..], ["batch", "step", "turn"]);
+        let text = kernels.markdown();
         assert!(
-            text.ends_with("| loop | 100 | step | 500.0 | 7 | 12 |\n| loop | 100 | turn | 1.0 | - | - |\n"),
+            text.ends_with(
+                " | batch | step | turn |\n| --- | --- | --- | --- |\n| loop | 100 | 500.0 (7 x 12) | 1.0 |\n"
+            ),
             "{text}"
         );
     }
