@@ -6,13 +6,13 @@
 #[allow(dead_code, reason = "each benchmark uses its part")]
 mod support;
 
+use isolane::bench::facts::{self, Facts};
 use isolane::bench::{self, Plan, Row, Spread};
 use isolane::load::workload::Workload;
 use isolane::report::{Ratios, ratios};
 use serde::Serialize;
 use std::error::Error;
 use std::fmt::Write as _;
-use support::facts::Facts;
 use support::{setting, workload_files, write_chart, write_results};
 
 const SIZES: [usize; 4] = [1, 256, 4_096, 65_536];
@@ -50,7 +50,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let filter: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
     let passes = setting("ISOLANE_PASSES", 5)?.max(1);
     let largest = setting("ISOLANE_LARGEST", 65_536)?;
-    let facts = Facts::gather();
+    let facts = Facts::gather(facts::BENCH);
     let mut counts = vec![1, facts.threads];
     counts.dedup();
     let (mut lines, mut left_out) = (Vec::new(), Vec::new());
@@ -70,7 +70,8 @@ fn main() -> Result<(), Box<dyn Error>> {
                     continue;
                 }
                 let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
-                let plan = Plan { workloads: vec![base.clone()], sizes: vec![size], rounds: passes };
+                let plan =
+                    Plan { batches: vec![base.clone().into()], sizes: vec![size], rounds: passes, ..Plan::default() };
                 let mut rows = Vec::new();
                 pool.install(|| bench::run(&plan, None, |row| rows.push(row)))?;
                 let line = line(&rows, threads)?;

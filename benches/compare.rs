@@ -6,6 +6,7 @@
 mod support;
 
 use comfy_table::{CellAlignment, Table, presets};
+use isolane::bench::facts::{self, Facts};
 use isolane::cpu::Machine;
 use isolane::load::workload::Workload;
 use isolane::report::{Ratios, ratios};
@@ -17,7 +18,6 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Barrier, Mutex};
 use std::time::{Duration, Instant};
-use support::facts::Facts;
 use support::peer::{self, Peer, PeerState};
 use support::{Spread, Totals, run_isolane, setting, thread_time, verify, workload_files, write_chart, write_results};
 
@@ -65,7 +65,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let pass_ms = setting("ISOLANE_PASS_MS", 40)?;
     let plan = Plan { pairs: setting("ISOLANE_PAIRS", 11)?.max(1), pass: Duration::from_millis(pass_ms as u64) };
     let batches = batches()?;
-    let facts = Facts::gather();
+    let facts = Facts::gather(facts::BENCH);
     let mut rows: Vec<Row> = Vec::new();
     for file in workload_files()? {
         let base = Workload::read(&file)?;

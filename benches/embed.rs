@@ -5,6 +5,7 @@
 #[allow(dead_code, reason = "each benchmark uses its part")]
 mod support;
 
+use isolane::bench::facts::{self, Facts};
 use isolane::bench::peer::PeerState;
 use isolane::convert::keccak;
 use isolane::executor::{BackendKind, Call, DatabaseSource, Executor, MemorySource, Snapshot, Want};
@@ -21,7 +22,6 @@ use std::hint::black_box;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use support::facts::Facts;
 use support::{Spread, process_time, setting, write_results};
 
 /// Gas that each call has, on both sides.
@@ -239,7 +239,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         let workload = Workload::read(&folder.join(format!("{name}.txt.zst")))?;
         rows.extend(measure(&workload, holders, pairs, &pool)?);
     }
-    let facts = Facts::gather();
+    let facts = Facts::gather(facts::BENCH);
     let mut text = format!(
         "# Balances of many holders: the library against revm\n\n`cargo bench --bench embed`: from a list of holders to their \
          balances, one `balanceOf` each against one snapshot, all cores, wall time. Median (minimum-maximum) of {pairs} \

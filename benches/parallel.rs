@@ -5,13 +5,13 @@
 #[allow(dead_code, reason = "each benchmark uses its part")]
 mod support;
 
+use isolane::bench::facts::{self, Facts};
 use isolane::replay::{Inputs, Options, ParallelTransactions, find, replay};
 use isolane::report::{InputReport, Verdict};
 use serde::Serialize;
 use std::error::Error;
 use std::fmt::Write as _;
 use std::path::PathBuf;
-use support::facts::Facts;
 use support::setting;
 
 /// What executing ahead must not fall below.
@@ -127,7 +127,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let folder = std::env::var_os("ISOLANE_BLOCKS").map(PathBuf::from);
     let folder = folder.unwrap_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("testdata/blocks"));
     let (least, threads) = (setting("ISOLANE_TURNS", 41)?.max(1), setting("ISOLANE_THREADS", 2)?);
-    let facts = Facts::gather();
+    let facts = Facts::gather(facts::BENCH);
     let mut inputs = find(&[folder])?;
     let packs = std::mem::take(&mut inputs.packs);
     println!(

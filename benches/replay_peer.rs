@@ -10,6 +10,7 @@ mod stages;
 mod support;
 
 use comfy_table::{Table, presets};
+use isolane::bench::facts::{self, Facts};
 use isolane::load::block_pack::FORMAT;
 use isolane::load::typed;
 use isolane::replay::{Inputs, Options, find, replay};
@@ -23,7 +24,6 @@ use std::error::Error;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
-use support::facts::Facts;
 use support::{Spread, process_time, setting};
 
 /// A pass of either side.
@@ -73,7 +73,7 @@ struct Report {
 fn main() -> Result<(), Box<dyn Error>> {
     let pairs = setting("ISOLANE_PAIRS", 7)?.max(1);
     let inputs = inputs()?;
-    let facts = Facts::gather();
+    let facts = Facts::gather(facts::BENCH);
     let one = measure(&inputs, [1, 1], pairs)?;
     let all = measure(&inputs, [facts.threads; 2], pairs)?;
     let plain = measure(&inputs, [facts.threads, 1], pairs)?;

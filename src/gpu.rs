@@ -6,7 +6,7 @@ use crate::source::Cache;
 use clap::{Args, ValueEnum};
 use isolane_cpu::Reference;
 use isolane_cpu::precompile::{PrecompileError, Run as _};
-use isolane_gpu::{Adapter, Gpu, GpuOptions, Mismatch, OpenError, Services, Statistics, adapters};
+use isolane_gpu::{Adapter, Gpu, GpuOptions, Mismatch, OpenError, Refusal, Services, Statistics, adapters};
 use isolane_spec::{Authorization, Environment, Fork, H160, Halt, Precompile, blob_base_fee};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -91,9 +91,19 @@ fn excess_blob_gas(environment: &Environment) -> u64 {
 /// # Errors
 /// When the adapter cannot be used, or fails its self-test.
 pub fn open(adapter: &Adapter, options: GpuOptions) -> Result<Gpu, OpenError> {
-    let folder = Cache::default_folder();
-    let host = Host { folder: folder.as_ref().map(|folder| folder.join("mismatches")) };
-    Gpu::open(adapter, Arc::new(host), Arc::new(Reference), options, folder.map(|folder| folder.join("kernels")))
+    let host = Host { folder: Cache::default_folder().map(|folder| folder.join("mismatches")) };
+    Gpu::open(adapter, Arc::new(host), Arc::new(Reference), options, kernels_folder())
+}
+
+/// Why [`open`] refuses an adapter that computed wrongly before; `None` where it did not.
+#[must_use]
+pub fn refusal(adapter: &Adapter) -> Option<Refusal> {
+    adapter.refusal(kernels_folder().as_deref())
+}
+
+/// Where compiled kernels are kept, and the notes about adapters beside them.
+fn kernels_folder() -> Option<PathBuf> {
+    Cache::default_folder().map(|folder| folder.join("kernels"))
 }
 
 /// Which backend executes transactions.
@@ -152,24 +162,14 @@ impl BackendArgs {
     /// # Errors
     /// When a device was asked for and none can be used.
     pub fn open(&self) -> Result<Option<Gpu>, NoDevice> {
-        self.open_timed(false)
-    }
-
-    /// As [`Self::open`]; each kernel may run alone and be timed.
-    ///
-    /// # Errors
-    /// When a device was asked for and none can be used.
-    pub fn open_timed(&self, timed: bool) -> Result<Option<Gpu>, NoDevice> {
         match self.backend {
             BackendKind::Cpu | BackendKind::Lockstep => Ok(None),
-            BackendKind::Gpu => self.device(timed).map(Some),
-            BackendKind::Auto => {
-                Ok(self.device(timed).inspect_err(|reason| tracing::info!("on the CPU: {reason}")).ok())
-            }
+            BackendKind::Gpu => self.device().map(Some),
+            BackendKind::Auto => Ok(self.device().inspect_err(|reason| tracing::info!("on the CPU: {reason}")).ok()),
         }
     }
 
-    fn device(&self, timed: bool) -> Result<Gpu, NoDevice> {
+    fn device(&self) -> Result<Gpu, NoDevice> {
         let all = adapters();
         if all.is_empty() {
             return Err(NoDevice::None);
@@ -187,7 +187,7 @@ impl BackendArgs {
             let asked = self.adapter.clone().unwrap_or_default();
             return Err(NoDevice::Unknown { asked, there: names.join(", ") });
         }
-        let base = GpuOptions { timed, ..GpuOptions::default() };
+        let base = GpuOptions::default();
         let lanes = self.lanes.unwrap_or(base.lanes);
         let options = GpuOptions { lanes, check_every: self.check_every.unwrap_or(base.check_every), ..base };
         let mut reasons = String::new();

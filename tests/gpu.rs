@@ -2,18 +2,23 @@
 //! ISOLANE_FIXTURES_GPU names. A machine without a device runs none of them; where ISOLANE_EXPECT_DEVICE is set, that is a
 //! failure.
 
+use isolane::bench::batch_of;
 use isolane::cpu::Reference;
 use isolane::gpu::Host;
 use isolane::load::archive;
 use isolane::load::fixtures::state_test::StateTest;
 use isolane::load::fixtures::{self, Kind};
 use isolane::load::json::Json;
+use isolane::load::workload::Workload;
 use isolane::source::Cache;
 use isolane::spec::{Backend, Batch, Environment, ExecutionError, Fork, Outcome, Transaction};
-use isolane_gpu::{Gpu, GpuOptions, OpenError, adapters};
+use isolane_gpu::{Adapter, Gpu, GpuOptions, KernelTimes, OpenError, Refusal, adapters};
+use serde_json::{Value, json};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Arc;
+use std::time::Duration;
 
 fn open(options: GpuOptions) -> Option<Gpu> {
     let Some(adapter) = adapters().into_iter().next() else {
@@ -145,6 +150,32 @@ fn no_choice_changes_an_outcome() {
     assert_eq!(got, Reference.execute(&batch), "in the other order");
 }
 
+/// Independent transactions of several environments take turns in a batch: the state of each is on the device once, not once
+/// for each turn, which it has no room for. Timing the kernels one by one changes nothing.
+#[test]
+fn environments_that_take_turns_are_held_once() {
+    let workloads = ["erc20_transfer", "weth_deposit"].map(|name| {
+        let file = format!("{}/testdata/workloads/{name}.txt.zst", env!("CARGO_MANIFEST_DIR"));
+        Workload::read(Path::new(&file)).expect("a workload").widen(800)
+    });
+    let batch = batch_of(&workloads);
+    let Some(gpu) = open(GpuOptions::default()) else { return };
+    let expected = Reference.execute(&batch);
+    assert_eq!(gpu.execute(&batch), expected);
+    let before = gpu.statistics();
+    assert_eq!((before.device, before.fallback), (batch.transactions.len() as u64, 0), "{before:?}");
+    assert!(before.times.kernels().all(|(_, kernel)| kernel == KernelTimes::default()));
+    gpu.time_kernels(true);
+    assert_eq!(gpu.execute(&batch), expected);
+    gpu.time_kernels(false);
+    assert_eq!(gpu.execute(&batch), expected);
+    let after = gpu.statistics();
+    let (_, step) = after.times.kernels().find(|(name, _)| *name == "step").expect("the kernel");
+    assert!(step.time > Duration::ZERO && step.time < after.times.dispatch, "{after:?}");
+    // Each lane is there at least once, and each dispatch finds lanes.
+    assert!(step.lanes >= batch.transactions.len() as u64 && step.dispatches > 0 && step.dispatches <= step.lanes);
+}
+
 /// A fallback that never agrees with any lane.
 struct Contrary;
 
@@ -159,17 +190,44 @@ impl Backend for Contrary {
     }
 }
 
+/// `isolane devices` says what keeps an adapter from being opened, and no more once the file that it names is gone.
+fn devices_show(cache: &Path, adapter: &Adapter, refusal: &Refusal) {
+    let devices = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_isolane"));
+        let output = command.arg("devices").args(arguments).env("XDG_CACHE_HOME", cache).output().expect("it runs");
+        (output.status.code(), String::from_utf8(output.stdout).expect("text"))
+    };
+    let line = |text: &str| {
+        let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+        lines.into_iter().find(|line| line["index"] == adapter.info().index).expect("the adapter's line")
+    };
+    let (code, text) = devices(&[]);
+    let expected = format!("{}: REFUSED: {refusal}", adapter.info().index);
+    assert!(code == Some(0) && text.contains(&expected), "{text}");
+    let (code, text) = devices(&["--json", "--self-test"]);
+    let (shown, file) = (line(&text), refusal.file.display().to_string());
+    assert_eq!(code, Some(4), "{text}");
+    assert_eq!(shown["refused"], json!({"reason": refusal.reason, "file": file}));
+    assert_eq!(shown["selfTest"]["result"], "passed");
+    std::fs::remove_file(&refusal.file).expect("it is there");
+    let (code, text) = devices(&["--json"]);
+    assert_eq!((code, &line(&text)["refused"]), (Some(0), &Value::Null));
+}
+
 /// A device that computes wrongly is found by the share of its lanes that runs on the host too. Nothing that it came to is used,
 /// the transaction is kept as a state test, and nothing runs on it again, not even in another process.
 #[test]
 fn a_device_that_computes_wrongly_is_given_up() {
     let (_, batch) = mixed();
     let expected = Contrary.execute(&batch);
+    // As XDG_CACHE_HOME would name it.
     let folder = tempfile::tempdir().expect("a folder");
+    let kernels = folder.path().join("isolane/kernels");
+    std::fs::create_dir_all(&kernels).expect("a folder");
     // Kernels that were compiled before.
-    if let Some(kernels) = Cache::default_folder().and_then(|folder| folder.join("kernels").read_dir().ok()) {
-        for file in kernels.flatten() {
-            std::fs::copy(file.path(), folder.path().join(file.file_name())).expect("it can be copied");
+    if let Some(compiled) = Cache::default_folder().and_then(|folder| folder.join("kernels").read_dir().ok()) {
+        for file in compiled.flatten() {
+            std::fs::copy(file.path(), kernels.join(file.file_name())).expect("it can be copied");
         }
     }
     for adapter in adapters() {
@@ -177,7 +235,7 @@ fn a_device_that_computes_wrongly_is_given_up() {
         let open = || {
             let host = Host { folder: Some(mismatches.clone()) };
             let fallback = Arc::new(Contrary);
-            Gpu::open(&adapter, Arc::new(host), fallback, GpuOptions::default(), Some(folder.path().to_owned()))
+            Gpu::open(&adapter, Arc::new(host), fallback, GpuOptions::default(), Some(kernels.clone()))
         };
         let gpu = match open() {
             Ok(gpu) => gpu,
@@ -204,8 +262,10 @@ fn a_device_that_computes_wrongly_is_given_up() {
         let again = Contrary.execute(&kept);
         assert!(again.len() == 1 && expected.contains(&again[0]), "{again:?}");
         match open() {
-            Err(OpenError::Quarantined { reason, file }) => {
-                assert!(reason.contains("on a lane") && file.starts_with(folder.path()), "{reason}");
+            Err(OpenError::Quarantined(refusal)) => {
+                let Refusal { reason, file } = &refusal;
+                assert!(reason.contains("on a lane") && file.starts_with(&kernels), "{reason}");
+                devices_show(folder.path(), &adapter, &refusal);
             }
             Err(error) => panic!("{error}"),
             Ok(_) => panic!("a device that computed wrongly is opened again"),

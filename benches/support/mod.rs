@@ -1,6 +1,5 @@
 //! What the benchmarks share: the two executors on equal terms, clocks, and facts about the machine.
 
-pub mod facts;
 pub mod peer;
 
 use isolane::cpu::Machine;

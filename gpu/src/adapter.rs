@@ -1,9 +1,12 @@
 //! The adapters of this machine.
 
+use crate::check::Quarantine;
 use crate::kernels::COMPILE_DEADLINE;
+use crate::options::Refusal;
 use crate::probe::{self, SelfTest, SelfTestError};
 use crate::watchdog::Watchdog;
 use std::panic::catch_unwind;
+use std::path::Path;
 use std::time::Duration;
 
 /// A graphics adapter.
@@ -96,6 +99,12 @@ impl Adapter {
     /// wgpu's own handle.
     pub(crate) fn inner(&self) -> &wgpu::Adapter {
         &self.inner
+    }
+
+    /// The note that keeps this adapter from being opened, in the folder of the compiled kernels; `None` where there is none.
+    #[must_use]
+    pub fn refusal(&self, cache: Option<&Path>) -> Option<Refusal> {
+        Quarantine::of(&self.info, cache).check().err()
     }
 
     /// Runs the self-test: 256-bit sums, the opcode and gas tables, a long loop, reads outside a binding. `deadline` is

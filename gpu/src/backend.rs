@@ -27,6 +27,7 @@ use isolane_shaders::Kernel;
 use isolane_spec::layout::escape;
 use isolane_spec::{Backend, Batch, ExecutionError, Order, Outcome, Validation};
 use rayon::prelude::*;
+use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -135,6 +136,15 @@ impl Gpu {
             .collect()
     }
 
+    /// Whether from now on each kernel is submitted alone and timed ([`Times::kernels`](crate::Times::kernels)): for profiles, it
+    /// costs time.
+    pub fn time_kernels(&self, timed: bool) {
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(kernels) = &mut inner.kernels {
+            kernels.timed = timed;
+        }
+    }
+
     /// Compiles all kernels now rather than at their first use. Returns how long each took.
     ///
     /// # Errors
@@ -164,7 +174,7 @@ fn ready(adapter: &Adapter, options: &GpuOptions, cache: Option<&Path>) -> Resul
         let sources = format!("{}{}", options.workgroup, Kernel::ALL.map(Kernel::source).concat());
         let cache = cache.and_then(|folder| PipelineCache::open(&device, adapter.inner(), &folder, &sources));
         let inner = cache.as_ref().map(PipelineCache::inner);
-        let kernels = Kernels::new(device, options.workgroup, options.deadline, options.timed, inner)?;
+        let kernels = Kernels::new(device, options.workgroup, options.deadline, inner)?;
         if let Some(cache) = &cache {
             cache.save();
         }
@@ -339,12 +349,12 @@ impl Gpu {
         tables: &mut StateTables,
     ) -> Vec<RunEnvironment> {
         let mut runs: Vec<RunEnvironment> = Vec::new();
-        // Independent transactions share the state of their environment.
-        let mut known: Vec<(*const (), u32)> = Vec::new();
+        // Independent transactions share the state of their environment, whatever stands between them in the batch.
+        let mut known: HashMap<*const (), u32> = HashMap::new();
         for course in courses {
             let shared = course.environment.order == Order::Independent;
             let pointer = std::ptr::from_ref(course.environment).cast::<()>();
-            let reused = known.last().filter(|(last, _)| shared && *last == pointer).map(|(_, run)| *run);
+            let reused = known.get(&pointer).copied().filter(|_| shared);
             let key = reused.unwrap_or(runs.len() as u32);
             let complete = match reused {
                 Some(run) => runs[run as usize].complete,
@@ -358,7 +368,7 @@ impl Gpu {
                 complete,
                 seen: 0,
             });
-            known.push((pointer, key));
+            known.insert(pointer, key);
         }
         runs
     }

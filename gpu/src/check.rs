@@ -1,7 +1,7 @@
 //! What is done about lanes that compute wrongly, beyond the self-test: a share of them is executed on the host too.
 
 use crate::adapter::AdapterInfo;
-use crate::options::OpenError;
+use crate::options::Refusal;
 use isolane_shaders::Kernel;
 use isolane_spec::{
     AccountInfo, Bytes, Environment, ExecutionError, H160, H256, KECCAK_EMPTY, MemoryAccount, MemoryState, Outcome,
@@ -118,11 +118,9 @@ impl Quarantine {
     }
 
     /// Whether the adapter may be used.
-    pub fn check(&self) -> Result<(), OpenError> {
+    pub fn check(&self) -> Result<(), Refusal> {
         match self.file.as_deref().map(|file| (file, std::fs::read_to_string(file))) {
-            Some((file, Ok(reason))) => {
-                Err(OpenError::Quarantined { reason: reason.trim_end().to_owned(), file: file.to_owned() })
-            }
+            Some((file, Ok(reason))) => Err(Refusal { reason: reason.trim_end().to_owned(), file: file.to_owned() }),
             _ => Ok(()),
         }
     }

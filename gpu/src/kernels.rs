@@ -27,13 +27,24 @@ pub struct Times {
     pub rounds: u64,
     /// Exchanges.
     pub exchanges: u64,
-    /// Time of each kernel, by its place in [`Kernel::ALL`], where they are timed.
-    kernels: [Duration; Kernel::ALL.len()],
+    /// Of each kernel, by its place in [`Kernel::ALL`], where they are timed.
+    kernels: [KernelTimes; Kernel::ALL.len()],
+}
+
+/// What a kernel did while kernels were timed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct KernelTimes {
+    /// From submission to its end.
+    pub time: Duration,
+    /// Dispatches that found lanes in the kernel's queue. The others cost little, but not nothing.
+    pub dispatches: u64,
+    /// The lanes that they found.
+    pub lanes: u64,
 }
 
 impl Times {
-    /// The names of the kernels and how long each ran; zero where they are not timed.
-    pub fn kernels(&self) -> impl Iterator<Item = (&'static str, Duration)> + '_ {
+    /// The names of the kernels and what each did; zero where they are not timed.
+    pub fn kernels(&self) -> impl Iterator<Item = (&'static str, KernelTimes)> + '_ {
         Kernel::ALL.iter().map(|kernel| kernel.name()).zip(self.kernels)
     }
 }
@@ -84,11 +95,25 @@ pub(crate) struct Kernels {
     readback: wgpu::Buffer,
     workgroup: u32,
     deadline: Duration,
-    /// Whether each kernel is submitted alone and timed.
-    timed: bool,
+    /// Whether each kernel is submitted alone and timed: for profiles, it costs time.
+    pub timed: bool,
     pub times: Times,
     /// The largest buffer that the device binds, in bytes.
     binding_limit: u64,
+}
+
+/// The queue that a kernel serves.
+fn queue_of(kernel: Kernel) -> Option<u32> {
+    match kernel {
+        Kernel::Step => Some(queue::STEP),
+        Kernel::Arithmetic => Some(queue::ARITHMETIC),
+        Kernel::State => Some(queue::STATE),
+        Kernel::Copy => Some(queue::COPY),
+        Kernel::Keccak => Some(queue::KECCAK),
+        Kernel::Precompile => Some(queue::PRECOMPILE),
+        Kernel::Frame => Some(queue::FRAME),
+        Kernel::Mail | Kernel::Turn | Kernel::Pack => None,
+    }
 }
 
 fn buffer(device: &Device, slot: Slot, size: u64) -> wgpu::Buffer {
@@ -105,7 +130,6 @@ impl Kernels {
         device: Device,
         workgroup: u32,
         deadline: Duration,
-        timed: bool,
         cache: Option<&wgpu::PipelineCache>,
     ) -> Result<Self, DeviceError> {
         let scopes = device.scopes();
@@ -170,7 +194,7 @@ impl Kernels {
             readback,
             workgroup,
             deadline,
-            timed,
+            timed: false,
             times,
             binding_limit,
         })
@@ -327,10 +351,19 @@ impl Kernels {
         encoder.copy_buffer_to_buffer(&self.buffers[Slot::Control as usize], 0, &self.counters, 0, 128);
         let commands = encoder.finish();
         self.device.close(scopes)?;
-        self.device.submit_and_read(commands, &self.counters, 128, self.deadline)?;
+        let counters = self.device.submit_and_read(commands, &self.counters, 128, self.deadline)?;
         let elapsed = start.elapsed();
-        self.times.kernels[kernel as usize] += elapsed;
+        let times = &mut self.times.kernels[kernel as usize];
+        times.time += elapsed;
         self.times.dispatch += elapsed;
+        // Its own queue is as it was when the kernel began, until the round ends.
+        if let Some(queue) = queue_of(kernel) {
+            let counters: Vec<u32> = bytemuck::pod_collect_to_vec(&counters);
+            let counter = |place: u32| counters.get(place as usize).copied().unwrap_or(0);
+            let lanes = counter(counter(control::SIDE) * 8 + queue).min(params.lanes);
+            times.dispatches += u64::from(lanes > 0);
+            times.lanes += u64::from(lanes);
+        }
         Ok(())
     }
 

@@ -20,8 +20,6 @@ pub struct GpuOptions {
     pub rounds: u32,
     /// The device is given up when an exchange takes longer.
     pub deadline: Duration,
-    /// Whether each kernel runs alone and is timed: for profiles, it costs time.
-    pub timed: bool,
     /// One in so many transactions of lanes runs on the fallback too; 0: none. Where any differs, the batch runs on the fallback, and
     /// the device is given up.
     pub check_every: u32,
@@ -35,7 +33,6 @@ impl Default for GpuOptions {
             steps: 512,
             rounds: 6,
             deadline: Duration::from_secs(120),
-            timed: false,
             check_every: 256,
         }
     }
@@ -81,6 +78,16 @@ pub struct Capacity {
     pub bytes: u64,
 }
 
+/// A note that an adapter is not to be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("it computed wrongly: {reason}; delete {} to try it again", file.display())]
+pub struct Refusal {
+    /// What it got wrong.
+    pub reason: String,
+    /// The note that says so.
+    pub file: PathBuf,
+}
+
 /// Why a device cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
@@ -88,13 +95,8 @@ pub enum OpenError {
     #[error("the self-test failed: {0}")]
     SelfTest(#[from] SelfTestError),
     /// A lane of it came to something else than the CPU, now or in an earlier process.
-    #[error("it computed wrongly: {reason}; delete {} to try it again", file.display())]
-    Quarantined {
-        /// What it got wrong.
-        reason: String,
-        /// The note that says so.
-        file: PathBuf,
-    },
+    #[error(transparent)]
+    Quarantined(#[from] Refusal),
     /// It could not be readied.
     #[error(transparent)]
     Device(#[from] DeviceError),

@@ -84,8 +84,7 @@ mod tests {
             };
             let (device, Some(cache)) = open() else { continue };
             assert!(cache.read.is_none());
-            let compiled =
-                crate::kernels::Kernels::new(device, 64, Duration::from_secs(60), false, Some(cache.inner()));
+            let compiled = crate::kernels::Kernels::new(device, 64, Duration::from_secs(60), Some(cache.inner()));
             compiled.expect("kernels");
             cache.save();
             let file = cache.file.clone();

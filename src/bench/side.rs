@@ -3,7 +3,7 @@
 use crate::load::workload::Workload;
 use isolane_cpu::{Available, Lockstep, Machine, Reference};
 use isolane_gpu::{Gpu, Statistics};
-use isolane_spec::{Backend, Batch, Environment, ExecutionError, Outcome, Transaction};
+use isolane_spec::{Backend, Batch, ExecutionError, Outcome, Transaction};
 use rayon::prelude::*;
 use serde::Serialize;
 use std::hint::black_box;
@@ -95,8 +95,22 @@ pub struct Parts {
     pub rounds: f64,
     /// Transactions that the reference executed.
     pub escaped: f64,
-    /// Seconds of each kernel, where they run one by one to be timed.
-    pub kernels: Vec<(&'static str, f64)>,
+    /// Of a pass of its own whose kernels run one by one, to be timed.
+    pub kernels: Vec<KernelShare>,
+}
+
+/// What a kernel did in a pass.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct KernelShare {
+    /// Its name.
+    pub name: &'static str,
+    /// Seconds of all its dispatches.
+    pub seconds: f64,
+    /// Dispatches that found lanes to work on.
+    pub dispatches: u64,
+    /// Lanes that such a dispatch found, on average.
+    pub lanes: f64,
 }
 
 impl Parts {
@@ -117,8 +131,13 @@ impl Parts {
                 .times
                 .kernels()
                 .zip(before.times.kernels())
-                .map(|((name, after), (_, before))| (name, after.saturating_sub(before).as_secs_f64()))
-                .filter(|(_, seconds)| *seconds > 0.0)
+                .map(|((name, after), (_, before))| {
+                    let dispatches = after.dispatches.saturating_sub(before.dispatches);
+                    let lanes = after.lanes.saturating_sub(before.lanes) as f64 / dispatches.max(1) as f64;
+                    let seconds = after.time.saturating_sub(before.time).as_secs_f64();
+                    KernelShare { name, seconds, dispatches, lanes }
+                })
+                .filter(|share| share.seconds > 0.0)
                 .collect(),
         };
         let known = parts.prepare + parts.upload + parts.dispatch + parts.read_back + parts.services + parts.finish;
@@ -126,15 +145,13 @@ impl Parts {
         parts
     }
 
-    /// The average of several passes; `None` of none.
+    /// The average of several passes whose kernels were not timed; `None` of none.
     pub fn average<'a>(all: impl Iterator<Item = &'a Self>) -> Option<Self> {
         let all: Vec<&Self> = all.collect();
-        let (first, count) = (*all.first()?, all.len() as f64);
-        let mean = |part: fn(&Self) -> f64| all.iter().map(|parts| part(parts)).sum::<f64>() / count;
-        let kernel = |name: &str| {
-            let seconds = |parts: &&Self| parts.kernels.iter().find(|(other, _)| *other == name).map(|(_, s)| *s);
-            all.iter().filter_map(seconds).sum::<f64>() / count
-        };
+        if all.is_empty() {
+            return None;
+        }
+        let mean = |part: fn(&Self) -> f64| all.iter().map(|parts| part(parts)).sum::<f64>() / all.len() as f64;
         Some(Self {
             prepare: mean(|p| p.prepare),
             upload: mean(|p| p.upload),
@@ -146,7 +163,7 @@ impl Parts {
             exchanges: mean(|p| p.exchanges),
             rounds: mean(|p| p.rounds),
             escaped: mean(|p| p.escaped),
-            kernels: first.kernels.iter().map(|(name, _)| (*name, kernel(name))).collect(),
+            kernels: Vec::new(),
         })
     }
 }
@@ -161,36 +178,46 @@ pub struct Pass {
     pub parts: Option<Parts>,
 }
 
-/// The sides of a workload.
+/// The sides of a batch.
 pub struct Sides<'a> {
     names: Vec<&'static str>,
-    workload: &'a Workload,
-    environment: Environment,
+    workloads: &'a [Workload],
     batch: Batch,
     gpu: Option<&'a Gpu>,
     lockstep: Lockstep,
+    /// The state and the transactions of each workload.
     #[cfg(feature = "revm")]
-    peer: Option<(super::peer::PeerState, Vec<revm::context::TxEnv>)>,
+    peer: Vec<(super::peer::PeerState, Vec<revm::context::TxEnv>)>,
+}
+
+/// One batch of several workloads, each an environment of its own; their transactions take turns.
+#[must_use]
+pub fn batch_of(workloads: &[Workload]) -> Batch {
+    let environments = workloads.iter().map(Workload::environment).collect();
+    let longest = workloads.iter().map(|workload| workload.transactions.len()).max().unwrap_or(0);
+    let transactions = (0..longest)
+        .flat_map(|turn| (0..).zip(workloads).map(move |(place, workload)| (place, workload.transactions.get(turn))))
+        .filter_map(|(place, transaction)| Some((place, transaction?.clone())))
+        .collect();
+    Batch { environments, transactions }
 }
 
 impl<'a> Sides<'a> {
     /// The reference first, then the lockstep backend, revm where it is built in, and the device if there is one.
     #[must_use]
-    pub fn new(workload: &'a Workload, gpu: Option<&'a Gpu>) -> Self {
-        let environment = workload.environment();
-        let transactions = workload.transactions.iter().map(|transaction| (0, transaction.clone())).collect();
-        let batch = Batch { environments: vec![environment.clone()], transactions };
+    pub fn new(workloads: &'a [Workload], gpu: Option<&'a Gpu>) -> Self {
+        let batch = batch_of(workloads);
         let mut names = vec!["reference", "lockstep"];
         #[cfg(feature = "revm")]
         let peer = {
             names.push("revm");
-            Some((super::peer::PeerState::new(workload), super::peer::transactions(workload)))
+            let peer = |workload| (super::peer::PeerState::new(workload), super::peer::transactions(workload));
+            workloads.iter().map(peer).collect()
         };
         names.extend(gpu.map(Backend::name));
         Self {
             names,
-            workload,
-            environment,
+            workloads,
             batch,
             gpu,
             lockstep: Lockstep::new(),
@@ -216,19 +243,28 @@ impl<'a> Sides<'a> {
         }
     }
 
-    /// Transactions that a thread takes at a time.
-    fn part(&self) -> usize {
-        self.workload.transactions.len().div_ceil(4 * rayon::current_num_threads()).max(1)
+    /// A pass of the device whose kernels run one by one; empty where there is none.
+    pub fn kernels(&self) -> Vec<KernelShare> {
+        let Some(gpu) = self.gpu else { return Vec::new() };
+        gpu.time_kernels(true);
+        let parts = self.device().parts;
+        gpu.time_kernels(false);
+        parts.map_or_else(Vec::new, |parts| parts.kernels)
     }
 
     /// Execution only: machines that drop their outcomes. End to end: the backend, which keeps them.
     fn reference(&self) -> Pass {
         let (cpu, start) = (cpu_time(), Instant::now());
         let totals: Totals = self
-            .workload
-            .transactions
-            .par_chunks(self.part())
-            .map(|part| run_reference(&mut Machine::new(self.environment.clone()), part))
+            .batch
+            .environments
+            .par_iter()
+            .zip(self.workloads)
+            .flat_map(|(environment, workload)| {
+                let transactions = &workload.transactions;
+                let parts = transactions.par_chunks(part(transactions.len()));
+                parts.map(|part| run_reference(&mut Machine::new(environment.clone()), part))
+            })
             .sum();
         let (execution, cpu) = (start.elapsed(), since(cpu));
         let start = Instant::now();
@@ -239,12 +275,20 @@ impl<'a> Sides<'a> {
     /// Execution only, on terms as equal as can be: see `benches/README.md`.
     #[cfg(feature = "revm")]
     fn revm(&self) -> Pass {
-        let Some((state, transactions)) = &self.peer else { return self.reference() };
-        let parts: Vec<Vec<_>> = transactions.chunks(self.part()).map(<[_]>::to_vec).collect();
+        let parts: Vec<_> = self
+            .batch
+            .environments
+            .iter()
+            .zip(&self.peer)
+            .flat_map(|(environment, (state, transactions))| {
+                let parts = transactions.chunks(part(transactions.len()));
+                parts.map(move |part| (environment, state, part.to_vec()))
+            })
+            .collect();
         let (cpu, start) = (cpu_time(), Instant::now());
         let totals: Totals = parts
             .into_par_iter()
-            .map(|part| match super::peer::Peer::new(&self.environment, state) {
+            .map(|(environment, state, part)| match super::peer::Peer::new(environment, state) {
                 Some(mut peer) => peer.run(part),
                 None => Totals::default(),
             })
@@ -283,15 +327,23 @@ impl<'a> Sides<'a> {
     }
 }
 
+/// Transactions that a thread takes at a time.
+fn part(transactions: usize) -> usize {
+    transactions.div_ceil(4 * rayon::current_num_threads()).max(1)
+}
+
 fn since(before: Option<Duration>) -> Option<Duration> {
     cpu_time()?.checked_sub(before?)
 }
 
-/// CPU time of all threads of the process so far, to a hundredth of a second; only Linux says it.
-fn cpu_time() -> Option<Duration> {
-    let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
-    // The name in parentheses may hold anything. Behind it the state comes first; the times are the 12th and 13th.
-    let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
-    let ticks: u64 = fields.next()?.parse::<u64>().ok()? + fields.next()?.parse::<u64>().ok()?;
-    Some(Duration::from_millis(ticks * 10))
+/// CPU time of all threads of the process so far; only Linux is asked.
+#[must_use]
+pub fn cpu_time() -> Option<Duration> {
+    #[cfg(target_os = "linux")]
+    {
+        let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+        Some(Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or_default()))
+    }
+    #[cfg(not(target_os = "linux"))]
+    None
 }

@@ -1,8 +1,9 @@
-//! `isolane devices`: the graphics adapters of this machine, and whether they compute what they should.
+//! `isolane devices`: the graphics adapters of this machine, and whether they compute what they should, now and before.
 
 use super::{CliError, Exit};
+use crate::gpu::refusal;
 use comfy_table::{ContentArrangement, Table, presets};
-use isolane_gpu::{Adapter, AdapterInfo, SelfTest, SelfTestError, adapters};
+use isolane_gpu::{Adapter, AdapterInfo, Refusal, SelfTest, SelfTestError, adapters};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -17,7 +18,7 @@ pub struct DevicesArgs {
     /// Print one JSON object a line instead of the table.
     #[arg(long)]
     json: bool,
-    /// Also run a known-answer kernel on every device; exit code 4 if one fails.
+    /// Also run a known-answer kernel on every device; exit code 4 if one fails, or is refused because it computed wrongly before.
     #[arg(long)]
     self_test: bool,
     /// Seconds that a device has to finish the self-test.
@@ -25,7 +26,13 @@ pub struct DevicesArgs {
     deadline: u64,
 }
 
-type Verdict = Option<Result<SelfTest, SelfTestError>>;
+/// A device, and what is known of it.
+struct Found {
+    info: AdapterInfo,
+    /// It computed wrongly in an earlier process.
+    refused: Option<Refusal>,
+    self_test: Option<Result<SelfTest, SelfTestError>>,
+}
 
 /// Lists the devices.
 ///
@@ -34,13 +41,12 @@ type Verdict = Option<Result<SelfTest, SelfTestError>>;
 pub fn run(arguments: &DevicesArgs) -> Result<Exit, CliError> {
     let deadline = Duration::from_secs(arguments.deadline);
     let test = |adapter: &Adapter| arguments.self_test.then(|| adapter.self_test(deadline));
-    let devices: Vec<(Adapter, Verdict)> = adapters()
-        .into_iter()
-        .map(|adapter| (test(&adapter), adapter))
-        .map(|(verdict, adapter)| (adapter, verdict))
+    let devices: Vec<Found> = adapters()
+        .iter()
+        .map(|adapter| Found { info: adapter.info().clone(), refused: refusal(adapter), self_test: test(adapter) })
         .collect();
     let text = if arguments.json {
-        devices.iter().map(|(adapter, verdict)| json_line(adapter.info(), verdict) + "\n").collect()
+        devices.iter().map(|found| json_line(found) + "\n").collect()
     } else if devices.is_empty() {
         "no graphics device: everything runs on the CPU\n".to_owned()
     } else {
@@ -54,13 +60,16 @@ pub fn run(arguments: &DevicesArgs) -> Result<Exit, CliError> {
         }
         _ => {}
     }
-    let failed = devices.iter().any(|(_, verdict)| matches!(verdict, Some(Err(_))));
+    let failed = arguments.self_test
+        && devices.iter().any(|found| found.refused.is_some() || matches!(found.self_test, Some(Err(_))));
     Ok(if failed { Exit::Device } else { Exit::Match })
 }
 
-fn json_line(info: &AdapterInfo, verdict: &Verdict) -> String {
+fn json_line(Found { info, refused, self_test }: &Found) -> String {
     let can = &info.capabilities;
-    let self_test = match verdict {
+    let refused =
+        refused.as_ref().map(|refusal| json!({"reason": refusal.reason, "file": refusal.file.display().to_string()}));
+    let self_test = match self_test {
         None => Value::Null,
         Some(Ok(passed)) => json!({
             "result": "passed", "lanes": passed.lanes, "seconds": passed.time.as_secs_f64(), "reason": null,
@@ -92,18 +101,18 @@ fn json_line(info: &AdapterInfo, verdict: &Verdict) -> String {
         "pipelineCache": can.pipeline_cache,
         "timestamps": can.timestamps,
         "compute": can.compute,
+        "refused": refused,
         "selfTest": self_test,
     })
     .to_string()
 }
 
-fn table(devices: &[(Adapter, Verdict)]) -> String {
+fn table(devices: &[Found]) -> String {
     let mut table = Table::new();
     table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
     table.set_header(["#", "device", "driver", "limits", "features"]);
     let mut verdicts = String::new();
-    for (adapter, verdict) in devices {
-        let info = adapter.info();
+    for Found { info, refused, self_test } in devices {
         let can = &info.capabilities;
         let pci = if info.pci_id.is_empty() { String::new() } else { format!("\nPCI {}", info.pci_id) };
         let limits = format!(
@@ -136,7 +145,10 @@ fn table(devices: &[(Adapter, Verdict)]) -> String {
             features.join("\n"),
         ]);
         // Writing to a String cannot fail.
-        let _ = match verdict {
+        if let Some(refusal) = refused {
+            let _ = writeln!(verdicts, "{}: REFUSED: {refusal}", info.index);
+        }
+        let _ = match self_test {
             None => Ok(()),
             Some(Ok(passed)) => writeln!(
                 verdicts,
@@ -203,11 +215,17 @@ mod tests {
             },
         };
         let error = SelfTestError::LoopCut { lane: 3, expected: 100_000, got: 65_535 };
-        let line: Value = serde_json::from_str(&json_line(&info, &Some(Err(error)))).expect("JSON");
+        let refused = Some(Refusal { reason: "a wrong sum".to_owned(), file: "kernels/refused-1.txt".into() });
+        let mut found = Found { info, refused, self_test: Some(Err(error)) };
+        let line: Value = serde_json::from_str(&json_line(&found)).expect("JSON");
         assert_eq!(line["schema"], SCHEMA);
         assert_eq!(line["index"], 1);
         assert_eq!(line["pciId"], Value::Null);
         assert_eq!(line["selfTest"]["result"], "failed");
         assert!(line["selfTest"]["reason"].as_str().expect("a reason").contains("65535"));
+        assert_eq!(line["refused"], json!({"reason": "a wrong sum", "file": "kernels/refused-1.txt"}));
+        found.refused = None;
+        let line: Value = serde_json::from_str(&json_line(&found)).expect("JSON");
+        assert_eq!(line["refused"], Value::Null);
     }
 }

@@ -3,24 +3,40 @@
 use serde::Serialize;
 use std::process::Command;
 
-/// Stated with every result.
+/// The profile of `cargo bench`.
+pub const BENCH: &str = "bench (opt-level 3, lto fat, codegen-units 1) unless `--profile` named another";
+
+/// Stated with every result. What the system does not tell is `unknown`.
 #[derive(Clone, Debug, Serialize)]
 pub struct Facts {
+    /// The processor.
     pub cpu: String,
+    /// Threads that it runs at once.
     pub threads: usize,
+    /// The operating system.
     pub os: String,
+    /// The compiler.
     pub rustc: String,
+    /// Its flags.
     pub rustflags: String,
+    /// What of the processor the compiler made use of, of what isolane gains by.
     pub target_features: Vec<&'static str>,
+    /// The profile.
     pub profile: &'static str,
+    /// isolane's version and commit.
     pub isolane: String,
+    /// revm's version.
     pub revm: String,
+    /// Its features.
     pub revm_features: &'static str,
+    /// What else the machine did.
     pub load_average_at_start: String,
 }
 
 impl Facts {
-    pub fn gather() -> Self {
+    /// Finds them out.
+    #[must_use]
+    pub fn gather(profile: &'static str) -> Self {
         let cpuinfo = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
         let field = |name: &str| {
             cpuinfo
@@ -38,7 +54,7 @@ impl Facts {
             rustc: output("rustc", &["-V"]),
             rustflags: option_env!("RUSTFLAGS").unwrap_or("").to_owned(),
             target_features: target_features(),
-            profile: "bench (opt-level 3, lto fat, codegen-units 1) unless `--profile` named another",
+            profile,
             isolane: format!("{} {revision}", env!("CARGO_PKG_VERSION")),
             revm: locked_version("revm"),
             revm_features: "default + asm-keccak",
@@ -46,6 +62,8 @@ impl Facts {
         }
     }
 
+    /// As a list in Markdown.
+    #[must_use]
     pub fn markdown(&self) -> String {
         let features = if self.target_features.is_empty() {
             "none beyond the target's baseline".into()
