@@ -4,6 +4,7 @@
 //! outcome to the last bit. An unobserved one does not know of observers: the interpreter is compiled once with and
 //! once without them.
 
+pub use crate::stack::Items;
 use isolane_spec::{AccountRead, Halt, Log, Outcome, SlotRead, Status, Transaction};
 use isolane_spec::{H160, U256, opcode::op};
 
@@ -68,7 +69,7 @@ pub struct Step<'a> {
     /// 1 in the transaction's own frame.
     pub depth: usize,
     /// The stack, its top last.
-    pub stack: &'a [U256],
+    pub stack: Items<'a>,
     /// The memory, a multiple of 32 bytes.
     pub memory: &'a [u8],
     /// What the last call of this frame returned.

@@ -42,6 +42,66 @@ pub(crate) fn slots() -> Box<Slots> {
     }
 }
 
+/// The items of a stack, its top last. Made of words by `From`.
+#[derive(Clone, Copy, Debug)]
+pub struct Items<'a>(Source<'a>);
+
+#[derive(Clone, Copy, Debug)]
+enum Source<'a> {
+    Slots(&'a [Slot]),
+    Words(&'a [U256]),
+}
+
+impl<'a> From<&'a [U256]> for Items<'a> {
+    fn from(words: &'a [U256]) -> Self {
+        Self(Source::Words(words))
+    }
+}
+
+impl<'a> Items<'a> {
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        match self.0 {
+            Source::Slots(slots) => slots.len(),
+            Source::Words(words) => words.len(),
+        }
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The item at an index, counted from the bottom.
+    #[must_use]
+    pub fn get(&self, index: usize) -> Option<U256> {
+        match self.0 {
+            Source::Slots(slots) => slots.get(index).map(Slot::get),
+            Source::Words(words) => words.get(index).copied(),
+        }
+    }
+
+    /// The top.
+    #[must_use]
+    pub fn last(&self) -> Option<U256> {
+        self.get(self.len().checked_sub(1)?)
+    }
+
+    /// All of them, from the bottom to the top.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = U256> + 'a {
+        let items = *self;
+        (0..self.len()).filter_map(move |index| items.get(index))
+    }
+
+    /// A copy.
+    #[must_use]
+    pub fn to_vec(&self) -> Vec<U256> {
+        self.iter().collect()
+    }
+}
+
 /// The stack of the running frame.
 ///
 /// Bounds are checked once per block or instruction, from the opcode table, and nowhere else. The masks only tell the
@@ -62,8 +122,8 @@ impl<'a> Stack<'a> {
     }
 
     /// All items, the top last.
-    pub fn items(&self) -> impl Iterator<Item = U256> + '_ {
-        self.slots.iter().take(self.len).map(Slot::get)
+    pub fn items(&self) -> Items<'_> {
+        Items(Source::Slots(self.slots.get(..self.len).unwrap_or_default()))
     }
 
     #[inline(always)]

@@ -182,11 +182,11 @@ pub(crate) fn validate_in_block(
 pub(crate) fn plus(a: &U256, b: &U256) -> (U256, bool) {
     let mut carry = false;
     let mut limbs = [0; 4];
-    for i in 0..4 {
-        let (sum, first) = a.0[i].overflowing_add(b.0[i]);
+    for (limb, (a, b)) in limbs.iter_mut().zip(a.0.iter().zip(&b.0)) {
+        let (sum, first) = a.overflowing_add(*b);
         let (sum, second) = sum.overflowing_add(u64::from(carry));
         carry = first | second;
-        limbs[i] = sum;
+        *limb = sum;
     }
     (U256(limbs), carry)
 }
@@ -196,11 +196,11 @@ pub(crate) fn plus(a: &U256, b: &U256) -> (U256, bool) {
 pub(crate) fn minus(a: &U256, b: &U256) -> (U256, bool) {
     let mut borrow = false;
     let mut limbs = [0; 4];
-    for i in 0..4 {
-        let (rest, first) = a.0[i].overflowing_sub(b.0[i]);
+    for (limb, (a, b)) in limbs.iter_mut().zip(a.0.iter().zip(&b.0)) {
+        let (rest, first) = a.overflowing_sub(*b);
         let (rest, second) = rest.overflowing_sub(u64::from(borrow));
         borrow = first | second;
-        limbs[i] = rest;
+        *limb = rest;
     }
     (U256(limbs), borrow)
 }

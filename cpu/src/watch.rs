@@ -77,8 +77,6 @@ pub(crate) struct Watcher<'o> {
     gas: u64,
     /// What a SELFDESTRUCT has before it happens.
     selfdestruct: Option<(H160, H160, U256)>,
-    /// The stack before the running instruction.
-    stack: Vec<U256>,
     /// Of what it has told.
     accounts: usize,
     slots: usize,
@@ -93,7 +91,6 @@ impl<'o> Watcher<'o> {
             opcode: op::STOP,
             gas: 0,
             selfdestruct: None,
-            stack: Vec::new(),
             accounts: 0,
             slots: 0,
             logs: 0,
@@ -134,12 +131,11 @@ impl Hook for Watcher<'_> {
 
     fn step(&mut self, lane: &Lane, frame: &Frame, stack: &Stack<'_>, opcode: u8, pc: usize, gas: u64) {
         (self.opcode, self.gas) = (opcode, gas);
-        self.stack.clear();
-        self.stack.extend(stack.items());
-        self.selfdestruct = match self.stack.last() {
+        let stack = stack.items();
+        self.selfdestruct = match stack.last() {
             Some(beneficiary) if opcode == op::SELFDESTRUCT => {
                 let balance = lane.journal.account(frame.account).info.balance;
-                Some((frame.address, word::to_address(beneficiary), balance))
+                Some((frame.address, word::to_address(&beneficiary), balance))
             }
             _ => None,
         };
@@ -148,7 +144,7 @@ impl Hook for Watcher<'_> {
             opcode,
             gas,
             depth: self.frames.len(),
-            stack: &self.stack,
+            stack,
             memory: frame.memory.bytes(),
             return_data: &frame.return_data,
             refund: lane.journal.refund,

@@ -70,7 +70,7 @@ struct Touches {
 
 impl Observer for Touches {
     fn step(&mut self, step: &Step<'_>) {
-        let to_it = |top: &U256| word::to_address(top) == RIPEMD;
+        let to_it = |top: U256| word::to_address(&top) == RIPEMD;
         self.pending = step.opcode == op::SELFDESTRUCT && step.stack.last().is_some_and(to_it);
     }
     fn step_end(&mut self, end: &StepEnd) {

@@ -50,7 +50,7 @@ impl Observer for AccessList {
         let account = match step.opcode {
             op::SLOAD | op::SSTORE => {
                 if let Some(key) = item(0) {
-                    self.accessed.entry(step.address).or_default().insert(*key);
+                    self.accessed.entry(step.address).or_default().insert(key);
                 }
                 None
             }
@@ -59,7 +59,7 @@ impl Observer for AccessList {
             _ => None,
         };
         if let Some(address) = account {
-            self.accessed.entry(word::to_address(address)).or_default();
+            self.accessed.entry(word::to_address(&address)).or_default();
         }
     }
 

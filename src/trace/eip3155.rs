@@ -193,7 +193,7 @@ impl<W: Write> Observer for Eip3155<W> {
         let returned = self.details.return_data && !step.return_data.is_empty();
         self.return_data = returned.then(|| step.return_data.to_vec());
         self.stack.clear();
-        self.stack.extend_from_slice(step.stack);
+        self.stack.extend(step.stack.iter());
     }
 
     fn step_end(&mut self, end: &StepEnd) {
@@ -238,12 +238,13 @@ mod tests {
     #[test]
     fn a_line_is_as_geth_writes_it() {
         let mut trace = Eip3155::new(Vec::new(), Fork::Prague, Details { memory: true, return_data: true });
+        let words = [U256::from(1), U256::MAX];
         let step = Step {
             pc: 4,
             opcode: op::ADD,
             gas: 0x2540,
             depth: 1,
-            stack: &[U256::from(1), U256::MAX],
+            stack: words[..].into(),
             memory: &[0; 32],
             return_data: &[],
             refund: 0,
@@ -254,7 +255,7 @@ mod tests {
         };
         trace.step(&step);
         trace.step_end(&StepEnd { opcode: op::ADD, depth: 1, cost: 3, given: 0, halt: None });
-        trace.step(&Step { opcode: 0x0c, pc: 5, stack: &[], memory: &[], return_data: &[7], ..step });
+        trace.step(&Step { opcode: 0x0c, pc: 5, stack: [][..].into(), memory: &[], return_data: &[7], ..step });
         let halt = Some(Halt::UndefinedOpcode);
         trace.step_end(&StepEnd { opcode: 0x0c, depth: 1, cost: 0, given: 0, halt });
         let text = String::from_utf8(trace.into_inner()).expect("text");

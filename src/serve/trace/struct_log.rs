@@ -74,7 +74,7 @@ impl StructLogs {
     }
 
     /// Writes the instruction that ended. `next` is the stack before the next one of the same frame.
-    fn close(&mut self, next: Option<&[U256]>) {
+    fn close(&mut self, next: Option<U256>) {
         let Some(open) = self.open.take() else { return };
         if self.is_full() {
             return;
@@ -83,7 +83,7 @@ impl StructLogs {
         let (cost, halt) = open.end.unwrap_or_default();
         let top = |depth: usize| stack.len().checked_sub(depth + 1).and_then(|index| stack.get(index)).copied();
         let slot = match *opcode {
-            op::SLOAD if halt.is_none() => top(0).zip(next.and_then(<[U256]>::last).copied()),
+            op::SLOAD if halt.is_none() => top(0).zip(next),
             op::SSTORE if halt.is_none() => top(0).zip(top(1)),
             _ => None,
         };
@@ -137,7 +137,7 @@ fn memory(bytes: &[u8]) -> String {
 impl Observer for StructLogs {
     fn step(&mut self, step: &Step<'_>) {
         let same = self.open.as_ref().is_some_and(|open| open.depth == step.depth);
-        self.close(same.then_some(step.stack));
+        self.close(step.stack.last().filter(|_| same));
         if self.is_full() {
             return;
         }
