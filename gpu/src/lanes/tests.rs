@@ -50,7 +50,7 @@ fn start(code: &[u8], creates: bool) -> LaneStart {
 fn run(jobs: &[LaneStart]) -> Option<Vec<LaneEnd>> {
     let adapter = crate::adapter::adapters().into_iter().next()?;
     let device = Device::open(adapter.inner()).expect("a device");
-    let mut kernels = Kernels::new(device, 64, Duration::from_secs(60), false, None).expect("kernels");
+    let mut kernels = Kernels::new(device, 64, Duration::from_secs(60), None).expect("kernels");
     for (name, time) in kernels.warm_up().expect("it compiles") {
         println!("{name}: {time:?}");
     }
