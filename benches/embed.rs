@@ -175,8 +175,8 @@ fn measure(
         ("in memory, run", in_memory, isolane_at_once),
         ("DatabaseRef through the cache, warm, map", cached, isolane),
     ];
-    // For a profiler.
-    let only_ours = std::env::var_os("ISOLANE_ONLY").is_some();
+    // For a profiler: one of the ways, by its name.
+    let only_ours = std::env::var("ISOLANE_ONLY").ok();
     let mut rows = Vec::new();
     for (name, snapshot, way) in ways {
         let expected = revm(pool, &snapshot, &state, token, &holders);
@@ -185,7 +185,10 @@ fn measure(
         }
         let distinct = expected.iter().collect::<std::collections::HashSet<_>>().len();
         eprintln!("{}: {} balances equal, {distinct} distinct, {name}", workload.name, expected.len());
-        if only_ours {
+        if let Some(only) = &only_ours {
+            if *only != name {
+                continue;
+            }
             (0..pairs).for_each(|_| _ = black_box(way(&executor, &snapshot, token, &holders)));
             continue;
         }

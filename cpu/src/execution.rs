@@ -18,6 +18,8 @@ use std::ops::Range;
 
 /// Frames may be nested this deep below the first one.
 const DEPTH_LIMIT: usize = 1_024;
+/// A buffer for input is kept up to so many bytes.
+const INPUT_KEPT: usize = 1 << 16;
 
 /// How a frame ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,7 +77,7 @@ impl Executor {
         &mut self,
         programs: &mut Programs,
         request: CallRequest,
-        input: Bytes,
+        input: &[u8],
         hook: &mut H,
     ) -> Result<Ended, StateError> {
         match self.open_call(programs, request, input, hook)? {
@@ -89,12 +91,18 @@ impl Executor {
         &mut self,
         programs: &mut Programs,
         request: CallRequest,
-        input: Bytes,
+        input: &[u8],
         hook: &mut H,
     ) -> Result<Option<Ended>, StateError> {
         self.output.clear();
-        hook.call(&self.lane, &request, &input);
-        let ended = self.start_call(programs, 0, &request, Input::Owned(input))?;
+        hook.call(&self.lane, &request, input);
+        let mut owned = match self.frames.first_mut().map(|frame| std::mem::take(&mut frame.input)) {
+            Some(Input::Owned(buffer)) if buffer.capacity() <= INPUT_KEPT => buffer,
+            _ => Vec::new(),
+        };
+        owned.clear();
+        owned.extend_from_slice(input);
+        let ended = self.start_call(programs, 0, &request, Input::Owned(owned))?;
         if let Some(ended) = &ended {
             hook.exit(&self.lane, ended, &self.output);
         }

@@ -4,7 +4,7 @@ use crate::journal::{AccountIndex, Checkpoint};
 use crate::memory::Memory;
 use crate::program::Program;
 use crate::state_gas::FrameStateGas;
-use isolane_spec::{Bytes, H160, U256};
+use isolane_spec::{H160, U256};
 
 /// Where a frame's input lies.
 #[derive(Debug, Default)]
@@ -12,8 +12,8 @@ pub(crate) enum Input {
     /// Nowhere.
     #[default]
     None,
-    /// In the transaction.
-    Owned(Bytes),
+    /// Its own: that of the transaction, in a buffer that the next one uses again.
+    Owned(Vec<u8>),
     /// In the memory of the frame below.
     Caller { offset: usize, len: usize },
 }

@@ -320,7 +320,7 @@ fn run_form<const CHECKED: bool, H: Hook>(
             opcode::MSTORE => attempt!('run, op::memory::mstore(&mut stack, &mut frame.memory, &mut gas)),
             opcode::MSTORE8 => attempt!('run, op::memory::mstore8(&mut stack, &mut frame.memory, &mut gas)),
             opcode::SLOAD => {
-                let (value, rest) = attempt!('run, op::storage::sload(lane, frame.account, &stack.peek(0), gas));
+                let (value, rest) = attempt!('run, op::storage::sload(lane, frame.account, &stack.peek(0), None, gas));
                 gas = rest;
                 stack.set(0, &value);
             }

@@ -5,6 +5,7 @@
 //! next one clears nothing.
 
 mod finish;
+mod index;
 mod load;
 mod reads;
 mod slots;
@@ -15,7 +16,8 @@ pub(crate) use undo::Checkpoint;
 
 use crate::mixer::Mixer;
 use crate::validation::{minus, plus};
-use hashbrown::{HashMap, HashTable};
+use hashbrown::HashMap;
+use index::Index;
 use isolane_spec::{AccountInfo, Bytes, Fork, H160, H256, KECCAK_EMPTY, Log, Message, StateError, StateView, U256};
 
 /// The index of an account in its journal.
@@ -23,6 +25,9 @@ pub(crate) type AccountIndex = u32;
 /// The index of a slot in its journal.
 pub(crate) type SlotIndex = u32;
 
+/// What is read of the base is kept from transaction to transaction ([`Journal::rewind`]) up to so many accounts or slots: a few of
+/// them are the same each time, and where there are more they are looked for in a slower way.
+const KEPT: usize = 5;
 /// Slots that are found without hashing where they are asked for again.
 const RECENT_SLOTS: usize = 16;
 
@@ -118,12 +123,12 @@ pub(crate) struct Journal {
     fork: Fork,
     transaction: u32,
     accounts: Vec<AccountEntry>,
-    account_table: HashTable<AccountIndex>,
+    account_index: Index,
     /// The account that was asked for last: often the next one too.
     recent: AccountIndex,
     slots: Vec<SlotEntry>,
-    slot_table: HashTable<SlotIndex>,
-    /// Slots that were asked for lately, by the lowest bits of their keys.
+    slot_index: Index,
+    /// Where there are many, those that were asked for lately, by the lowest bits of their keys.
     recent_slots: [SlotIndex; RECENT_SLOTS],
     transient: HashMap<(AccountIndex, U256), U256>,
     undo: Vec<Undo>,
@@ -139,9 +144,14 @@ pub(crate) struct Journal {
     slots_read: Vec<SlotIndex>,
     /// Of the last 256 blocks, one bit each: whose hash the transaction read. The lowest is the parent's.
     block_hashes_read: [u64; 4],
-    /// What the transaction touched or wrote, each once. Kept when it is undone.
+    /// What the transaction touched or wrote, each once. Kept when it is undone, and until the next one begins.
     changed: Vec<AccountIndex>,
     changed_slots: Vec<SlotIndex>,
+    /// Transactions since the base.
+    begun: u32,
+    /// Whether an account came into being, went or got other code since the base: then more differs from it than balances, nonces
+    /// and slots.
+    remade: bool,
     hasher: Mixer,
 }
 
@@ -151,10 +161,10 @@ impl Journal {
             fork,
             transaction: 1,
             accounts: Vec::new(),
-            account_table: HashTable::new(),
+            account_index: Index::new(),
             recent: 0,
             slots: Vec::new(),
-            slot_table: HashTable::new(),
+            slot_index: Index::new(),
             recent_slots: [0; RECENT_SLOTS],
             transient: HashMap::new(),
             undo: Vec::new(),
@@ -168,24 +178,47 @@ impl Journal {
             block_hashes_read: [0; 4],
             changed: Vec::new(),
             changed_slots: Vec::new(),
+            begun: 0,
+            remade: false,
             hasher: Mixer::new(),
         }
     }
 
-    /// Forgets everything: back to the base.
+    /// Forgets everything: back to the base, which may be another now.
     pub fn reset(&mut self, fork: Fork) {
         self.fork = fork;
         self.transaction = 1;
         self.accounts.clear();
-        self.account_table.clear();
+        self.account_index.clear();
         self.slots.clear();
-        self.slot_table.clear();
+        self.slot_index.clear();
         self.begin();
+        self.begun = 0;
+        self.remade = false;
+    }
+
+    /// Back to the base, which is still the same: some of what was read of it is kept.
+    pub fn rewind(&mut self) {
+        if self.begun > 1 || self.remade || self.accounts.len() > KEPT || self.slots.len() > KEPT {
+            self.reset(self.fork);
+            return;
+        }
+        for &account in &self.changed {
+            let entry = &mut self.accounts[account as usize];
+            entry.exists = entry.before.is_some();
+            entry.info = entry.before.unwrap_or_default();
+        }
+        for &slot in &self.changed_slots {
+            let entry = &mut self.slots[slot as usize];
+            entry.value = entry.original;
+        }
+        self.begun = 0;
     }
 
     /// Starts a transaction: nothing is warm, nothing can be undone.
     pub fn begin(&mut self) {
         self.transaction += 1;
+        self.begun += 1;
         if !self.transient.is_empty() {
             self.transient.clear();
         }
@@ -327,6 +360,7 @@ impl Journal {
 
     pub fn set_code(&mut self, account: AccountIndex, code: Bytes, code_hash: H256) {
         self.touch(account);
+        self.remade = true;
         let entry = self.entry(account);
         let old_hash = std::mem::replace(&mut entry.info.code_hash, code_hash);
         let old_code = entry.new_code.replace(code);
@@ -339,6 +373,13 @@ impl Journal {
     /// Remembers where the machine keeps the account's decoded code.
     pub fn set_program(&mut self, account: AccountIndex, program: u32) {
         self.entry(account).program = program;
+    }
+
+    /// Forgets where decoded code is kept.
+    pub fn forget_programs(&mut self) {
+        for entry in &mut self.accounts {
+            entry.program = u32::MAX;
+        }
     }
 
     /// Remembers what the account's code delegates to.
@@ -397,6 +438,7 @@ impl Journal {
         let entry = self.fresh(account);
         if !entry.created {
             entry.created = true;
+            self.remade = true;
             self.list(account);
             self.undo.push(Undo::Created(account));
         }

@@ -60,6 +60,8 @@ pub(crate) struct Lane {
     /// Whether any permission is about calls.
     pub restricts_calls: bool,
     pub has_custom_precompiles: bool,
+    /// The generation of decoded code that the journal's accounts refer to.
+    generation: u32,
     /// What the code of some hash of this environment's state delegates to: calls of one contract by many ask for its code once.
     known_delegation: (H256, Option<H160>),
     /// Code that this environment's state has. Decoded code is kept from environment to environment, but one whose state lacks it
@@ -110,6 +112,7 @@ impl Lane {
             denial: None,
             restricts_calls: environment.permissions.restricts_calls(),
             has_custom_precompiles: environment.rules.has_custom_precompiles(),
+            generation: 0,
             known_delegation: (KECCAK_EMPTY, None),
             known_codes: HashSet::new(),
             environment,
@@ -136,8 +139,13 @@ impl Lane {
         self.environment = environment;
     }
 
-    /// Back to the base state of the same environment.
+    /// Back to the base state of the same environment, which has not changed.
     pub fn rewind(&mut self) {
+        self.journal.rewind();
+    }
+
+    /// Back to the base state of the same environment, of which nothing is known any more.
+    pub fn forget(&mut self) {
         self.journal.reset(self.fork);
     }
 
@@ -247,6 +255,8 @@ pub(crate) struct Programs {
     /// The opcode tables that code was decoded by.
     tables: HashMap<TableKey, u32>,
     size: usize,
+    /// How often all of it was dropped: lanes that remember programs of before forget them.
+    generation: u32,
     /// How often code was there already.
     met_again: usize,
 }
@@ -263,6 +273,10 @@ impl Programs {
     /// The decoded code of an account; `None` if it has no code.
     pub fn of_account(&mut self, lane: &mut Lane, account: AccountIndex) -> Result<Option<u32>, StateError> {
         lane.journal.read_code(account);
+        if lane.generation != self.generation {
+            lane.generation = self.generation;
+            lane.journal.forget_programs();
+        }
         let entry = lane.journal.account(account);
         let code_hash = entry.info.code_hash;
         if code_hash == KECCAK_EMPTY {
@@ -296,12 +310,12 @@ impl Programs {
         &mut self.list[program as usize]
     }
 
-    /// Bounds the memory. Only while no lane refers to a program.
+    /// Bounds the memory. Only while no frame runs.
     pub fn trim(&mut self) {
         let unused = self.list.len() > MANY && self.met_again < self.list.len();
         let limit = if unused { MAX_UNUSED_SIZE } else { MAX_SIZE };
         if self.size > limit {
-            *self = Self::default();
+            *self = Self { generation: self.generation + 1, ..Self::default() };
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The reference interpreter: one lane at a time, exact and readable. It shares the tables of `isolane-spec` with the
 //! backends of other crates and nothing else. The lockstep backend is its second driver: many lanes at a time.
 
+mod authorization;
 pub mod backend;
 mod create_address;
 pub mod crypto;

@@ -74,10 +74,16 @@ impl Machine {
         self.executor.lane.reset(environment);
     }
 
-    /// Forgets all that was written: back to the base state.
+    /// Forgets all that was written: back to the base state. Some of what was read of it is kept: it must not have changed.
     pub fn rewind(&mut self) {
         self.programs.trim();
         self.executor.lane.rewind();
+    }
+
+    /// Forgets all that was written and read: back to the base state, which may have changed.
+    pub(crate) fn forget(&mut self) {
+        self.programs.trim();
+        self.executor.lane.forget();
     }
 
     /// Limits what each of the following transactions may use to what is left, where that is less than the environment's

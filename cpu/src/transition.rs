@@ -1,20 +1,18 @@
 //! The state transition of one transaction: validate, buy gas, run, refund, pay (Yellow Paper 6; execution-specs
 //! `process_transaction`).
 
-use crate::crypto;
 use crate::execution::{End, Ended, Executor};
 use crate::journal::{AccountIndex, Checkpoint};
-use crate::lane::{Lane, Programs, TransactionContext, designator};
+use crate::lane::{Lane, Programs, TransactionContext};
 use crate::machine::Available;
 use crate::op::call::CallRequest;
 use crate::validation::{
     GAS_PER_BLOB, IntrinsicGas, intrinsic_gas, maximum_cost, minus, plus, price, validate_form, validate_in_block,
 };
 use crate::watch::Hook;
-use alloy_rlp::Encodable;
 use isolane_spec::{
-    Authorization, Budget, Bytes, ExecutionError, Fork, H160, Halt, InvalidTransaction, KECCAK_EMPTY, Outcome, Rule,
-    StateError, Status, Transaction, U256, Validation, word,
+    Budget, Bytes, ExecutionError, Fork, H160, Halt, InvalidTransaction, KECCAK_EMPTY, Outcome, Rule, StateError,
+    Status, Transaction, U256, Validation,
 };
 
 /// Who makes system calls (EIP-4788).
@@ -24,9 +22,6 @@ pub(crate) const SYSTEM_ADDRESS: H160 = H160([
 ]);
 /// Gas of a system call (EIP-4788).
 const SYSTEM_CALL_GAS: u64 = 30_000_000;
-/// Half the order of secp256k1: a higher s is refused (EIP-2, EIP-7702).
-const SECP256K1_HALF_ORDER: U256 =
-    U256([0xdfe9_2f46_681b_20a0, 0x5d57_6e73_57a4_501d, 0xffff_ffff_ffff_ffff, 0x7fff_ffff_ffff_ffff]);
 
 /// Gas that the frames of a transaction used (EIP-8037); zero before Amsterdam.
 #[derive(Default)]
@@ -349,43 +344,6 @@ impl Executor {
         Ok(Some(to))
     }
 
-    /// Sets the delegations of an EIP-7702 transaction; a tuple that fails a check is skipped.
-    #[inline(always)]
-    fn set_delegations(&mut self, authorizations: &[Authorization]) -> Result<(), StateError> {
-        for authorization in authorizations {
-            let chain_id = U256::from(self.lane.environment.rules.chain_id);
-            let any_chain = authorization.chain_id.is_zero();
-            if !(any_chain || authorization.chain_id == chain_id) || authorization.nonce == u64::MAX {
-                continue;
-            }
-            let Some(authority) = recover_authority(authorization) else { continue };
-            let account = self.lane.load(&authority)?;
-            self.lane.journal.warm(account);
-            let info = self.lane.journal.account(account).info;
-            if info.code_hash != KECCAK_EMPTY && self.lane.delegation(account)?.is_none() {
-                continue;
-            }
-            if info.nonce != authorization.nonce {
-                continue;
-            }
-            let journal = &mut self.lane.journal;
-            if journal.account(account).exists {
-                journal.refund += i64::from(self.lane.schedule.authorization_refund);
-                // Its account is paid for as if it were new (EIP-8037).
-                self.lane.state_gas.reservoir += self.lane.state_gas.account;
-            }
-            if authorization.address.is_zero() {
-                journal.set_code(account, Bytes::new(), KECCAK_EMPTY);
-            } else {
-                let code = designator(&authorization.address);
-                let code_hash = crypto::keccak256(&code);
-                journal.set_code(account, code, code_hash);
-            }
-            journal.set_nonce(account, info.nonce + 1);
-        }
-        Ok(())
-    }
-
     /// The rule that denies what the transaction itself asks for, as far as that needs no state.
     #[inline(always)]
     fn denied_from_outside(&self, transaction: &Transaction) -> Option<Rule> {
@@ -439,7 +397,7 @@ impl Executor {
             input: (0, 0),
             output: (0, 0),
         };
-        self.open_call(programs, request, transaction.input.clone(), hook)
+        self.open_call(programs, request, &transaction.input, hook)
     }
 
     /// Calls a system contract (EIP-4788).
@@ -474,7 +432,7 @@ impl Executor {
             input: (0, 0),
             output: (0, 0),
         };
-        match self.call(programs, request, input, hook) {
+        match self.call(programs, request, &input, hook) {
             Ok(ended) => {
                 let outcome = self.outcome(&ended, GasUsed::new(SYSTEM_CALL_GAS - ended.gas));
                 hook.outcome(&outcome);
@@ -502,8 +460,8 @@ impl Executor {
             state_gas_used: gas.state,
             output: if self.output.is_empty() { Bytes::new() } else { Bytes::copy_from_slice(&self.output) },
             created: ended.created,
-            logs: std::mem::take(&mut journal.logs),
-            messages: std::mem::take(&mut journal.messages),
+            logs: take_all(&mut journal.logs),
+            messages: take_all(&mut journal.messages),
             diff: if self.lane.environment.keeps_changes() { journal.finish() } else { Vec::new() },
             steps: self.lane.steps,
             denial: self.lane.denial,
@@ -511,22 +469,8 @@ impl Executor {
     }
 }
 
-/// Who signed an authorization (EIP-7702); `None` if the signature is no good.
-fn recover_authority(authorization: &Authorization) -> Option<H160> {
-    if authorization.s > SECP256K1_HALF_ORDER {
-        return None;
-    }
-    let y_parity = word::to_u64(&authorization.y_parity).and_then(|parity| u8::try_from(parity).ok())?;
-    // keccak(0x05 || rlp([chain_id, address, nonce])): at most 1 + 1 + 33 + 21 + 9 bytes.
-    let chain_id = word::to_be(&authorization.chain_id);
-    let significant = &chain_id[chain_id.iter().take_while(|byte| **byte == 0).count()..];
-    let length = significant.length() + authorization.address.0.length() + authorization.nonce.length();
-    let mut message = Vec::with_capacity(length + 4);
-    message.push(0x05);
-    alloy_rlp::Header { list: true, payload_length: length }.encode(&mut message);
-    significant.encode(&mut message);
-    authorization.address.0.encode(&mut message);
-    authorization.nonce.encode(&mut message);
-    let hash = crypto::keccak256(&message);
-    crypto::recover(&hash.0, &word::to_be(&authorization.r), &word::to_be(&authorization.s), y_parity)
+/// What is in a buffer, which is kept.
+#[inline(always)]
+fn take_all<T>(buffer: &mut Vec<T>) -> Vec<T> {
+    if buffer.is_empty() { Vec::new() } else { buffer.drain(..).collect() }
 }

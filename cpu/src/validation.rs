@@ -176,33 +176,31 @@ pub(crate) fn validate_in_block(
     Ok(())
 }
 
-/// The sum modulo 2^256, and whether it is 2^256 or more. Like [`minus`] it is here because each transaction needs a few of
-/// them, and those of the crate are calls.
+/// Limb by limb, given what becomes of two limbs and whether that carries. Each transaction needs a few of these, and those
+/// of the crate are calls.
 #[inline(always)]
-pub(crate) fn plus(a: &U256, b: &U256) -> (U256, bool) {
-    let mut carry = false;
+fn ripple(a: &U256, b: &U256, step: impl Fn(u64, u64) -> (u64, bool)) -> (U256, bool) {
     let mut limbs = [0; 4];
-    for (limb, (a, b)) in limbs.iter_mut().zip(a.0.iter().zip(&b.0)) {
-        let (sum, first) = a.overflowing_add(*b);
-        let (sum, second) = sum.overflowing_add(u64::from(carry));
+    let mut carry = false;
+    for (limb, (a, b)) in limbs.iter_mut().zip(a.0.into_iter().zip(b.0)) {
+        let (part, first) = step(a, b);
+        let (part, second) = step(part, u64::from(carry));
         carry = first | second;
-        *limb = sum;
+        *limb = part;
     }
     (U256(limbs), carry)
+}
+
+/// The sum modulo 2^256, and whether it is 2^256 or more.
+#[inline(always)]
+pub(crate) fn plus(a: &U256, b: &U256) -> (U256, bool) {
+    ripple(a, b, u64::overflowing_add)
 }
 
 /// The difference modulo 2^256, and whether it is negative.
 #[inline(always)]
 pub(crate) fn minus(a: &U256, b: &U256) -> (U256, bool) {
-    let mut borrow = false;
-    let mut limbs = [0; 4];
-    for (limb, (a, b)) in limbs.iter_mut().zip(a.0.iter().zip(&b.0)) {
-        let (rest, first) = a.overflowing_sub(*b);
-        let (rest, second) = rest.overflowing_sub(u64::from(borrow));
-        borrow = first | second;
-        *limb = rest;
-    }
-    (U256(limbs), borrow)
+    ripple(a, b, u64::overflowing_sub)
 }
 
 /// What gas costs, in wei; `None` where that exceeds 256 bits.

@@ -160,6 +160,7 @@ impl Call {
     }
 
     /// The transaction. `nonce` is the sender's.
+    #[inline(always)]
     pub(crate) fn into_transaction(self, gas_cap: u64, fork: Fork, nonce: u64) -> Transaction {
         let one_price = self.max_fee_per_gas == self.max_priority_fee_per_gas;
         let transaction_type = if let Some(transaction_type) = self.transaction_type {
@@ -342,6 +343,7 @@ pub struct Watched {
 }
 
 impl CallOutcome {
+    #[inline(always)]
     pub(super) fn new(outcome: Outcome, want: Want, ran_on: RanOn, escape: Option<Escape>) -> Self {
         let wanted = |flag| want.contains(flag);
         Self {

@@ -87,10 +87,12 @@ where
         self.items.len()
     }
 
+    #[inline(always)]
     fn call(&self, lane: usize) -> Option<Cow<'_, Call>> {
         self.items.get(lane).map(|item| Cow::Owned((self.call)(item)))
     }
 
+    #[inline(always)]
     fn done(&self, lane: usize, outcome: CallOutcome) -> Option<R> {
         self.items.get(lane).map(|item| (self.reduce)(item, outcome))
     }
@@ -178,22 +180,27 @@ impl<L: Lanes> Calls<'_, L> {
         }
     }
 
+    #[inline(always)]
     fn done(&self, unit: usize, outcome: Option<CallOutcome>) -> Attempt<L::Done> {
         outcome.and_then(|outcome| self.lanes.done(unit, outcome)).map_or_else(lost, Attempt::Done)
     }
 }
 
 impl<L: Lanes> Try<'_, L> {
-    /// The transaction of a call, and its place among the environments.
-    fn transaction(&self, unit: usize) -> Result<(u32, Transaction), Attempt<L::Done>> {
+    /// Adds the transaction of a call with its place among the environments. Inlined, like what it calls: a transaction is large, and
+    /// is to be built where it stays.
+    #[inline(always)]
+    fn transaction(&self, unit: usize, transactions: &mut Vec<(u32, Transaction)>) -> Result<(), Attempt<L::Done>> {
         let Calls { inner, snapshot, lanes, .. } = self.calls;
         let call = lanes.call(unit).ok_or_else(lost)?;
         let nonce = nonce(&call, &**self.state).map_err(Attempt::Lacks)?;
         let terms = call.terms();
         let fork = snapshot.rules().fork;
-        Ok((terms.index(), call.into_owned().into_transaction(inner.gas_cap, fork, nonce)))
+        transactions.push((terms.index(), call.into_owned().into_transaction(inner.gas_cap, fork, nonce)));
+        Ok(())
     }
 
+    #[inline(always)]
     fn attempt(
         &self,
         unit: usize,
@@ -217,11 +224,8 @@ impl<L: Lanes> Try<'_, L> {
         let mut places = Vec::with_capacity(units.len());
         let mut transactions = Vec::with_capacity(units.len());
         for (place, &unit) in units.iter().enumerate() {
-            match self.transaction(unit) {
-                Ok(transaction) => {
-                    places.push(place);
-                    transactions.push(transaction);
-                }
+            match self.transaction(unit, &mut transactions) {
+                Ok(()) => places.push(place),
                 Err(attempt) => attempts[place] = Some(attempt),
             }
         }
@@ -285,11 +289,8 @@ impl<L: Lanes> Try<'_, L> {
         // The places of those that there is a transaction of: with full validation, state can be missing before.
         let mut places = [0; Lockstep::GROUP];
         for (place, &unit) in units.iter().enumerate() {
-            match self.transaction(unit) {
-                Ok(transaction) => {
-                    places[transactions.len()] = place;
-                    transactions.push(transaction);
-                }
+            match self.transaction(unit, &mut transactions) {
+                Ok(()) => places[transactions.len() - 1] = place,
                 Err(attempt) => sink(place, attempt),
             }
         }

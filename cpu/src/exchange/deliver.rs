@@ -143,7 +143,7 @@ impl Executor {
         request.payer = exchange;
         request.value = value;
         request.transfers = true;
-        Ok(self.call(programs, request, message.data.clone(), &mut ())?)
+        Ok(self.call(programs, request, &message.data, &mut ())?)
     }
 
     /// What the opcodes show of a call that no transaction made.
@@ -220,7 +220,7 @@ impl Executor {
         }
         let mut request = self.request_from_exchange(query.to, query.gas)?;
         request.is_static = true;
-        let ended = self.call(programs, request, query.data.clone(), &mut ())?;
+        let ended = self.call(programs, request, &query.data, &mut ())?;
         Ok(Answer {
             status: match ended.end {
                 End::Success => AnswerStatus::Success,

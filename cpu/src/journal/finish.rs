@@ -1,6 +1,6 @@
 //! The end of a transaction in the journal: what changed.
 
-use super::{AccountIndex, Journal, SlotIndex};
+use super::{AccountIndex, Journal, SlotEntry, SlotIndex};
 use isolane_spec::{AccountDiff, Fork, H160, KECCAK_EMPTY, SlotDiff};
 
 /// An address as numbers that compare as it does.
@@ -32,20 +32,20 @@ fn sort_few<T: Copy, K: Ord>(items: &mut [T], key: impl Fn(&T) -> K) {
 impl Journal {
     /// Ends the transaction: removes what was destroyed and what is touched and empty, and returns what changed.
     pub fn finish(&mut self) -> Vec<AccountDiff> {
-        let (mut changed, mut slots) = (std::mem::take(&mut self.changed), std::mem::take(&mut self.changed_slots));
         self.forget_undo();
-        let Self { slots: entries, accounts, .. } = self;
+        let Self { changed, changed_slots: slots, slots: entries, accounts, .. } = self;
         let place = |slot: &SlotIndex| &entries[*slot as usize];
         slots.retain(|slot| place(slot).value != place(slot).original);
-        for slot in &slots {
+        for slot in slots.iter() {
             accounts[place(slot).account as usize].stored = true;
         }
         let clears_empty = self.fork >= Fork::SpuriousDragon;
-        let mut removed = false;
+        let (mut removed, mut gone) = (false, false);
         changed.retain(|&account| {
             let entry = &mut accounts[account as usize];
             if entry.destroyed || clears_empty && entry.touched && entry.info.is_empty() {
                 removed = true;
+                gone |= entry.before.is_some();
                 entry.remove();
                 return entry.before.is_some();
             }
@@ -55,23 +55,27 @@ impl Journal {
             }
         });
         if removed {
+            // One that the base does not have, either, is as it was.
+            self.remade |= gone;
             slots.retain(|slot| accounts[place(slot).account as usize].exists);
         }
         let order = |account: AccountIndex| in_order(&accounts[account as usize].address);
-        sort_few(&mut changed, |&account| order(account));
+        sort_few(changed, |&account| order(account));
         if slots.len() > 1 {
             slots.sort_unstable_by(|a, b| {
                 let (a, b) = (place(a), place(b));
                 if a.account == b.account { a.key.cmp(&b.key) } else { order(a.account).cmp(&order(b.account)) }
             });
         }
-        let mut each_slot = slots.iter().map(place).peekable();
+        let mut each_slot = slots.iter().map(place);
         let diff = changed.iter().map(|&account| {
             let entry = &accounts[account as usize];
-            let mut storage = Vec::new();
-            while let Some(slot) = each_slot.next_if(|slot| slot.account == account) {
-                storage.push(SlotDiff { key: slot.key, before: slot.original, after: slot.value });
-            }
+            let count = each_slot.clone().take_while(|slot| slot.account == account).count();
+            let slot_diff = |slot: &SlotEntry| SlotDiff { key: slot.key, before: slot.original, after: slot.value };
+            let storage = match count {
+                0 => Vec::new(),
+                _ => each_slot.by_ref().take(count).map(slot_diff).collect(),
+            };
             let code = match &entry.before {
                 Some(before) if before.code_hash == entry.info.code_hash => None,
                 _ if entry.info.code_hash == KECCAK_EMPTY => None,
@@ -87,10 +91,6 @@ impl Journal {
                 storage,
             }
         });
-        let diff = diff.collect();
-        changed.clear();
-        slots.clear();
-        (self.changed, self.changed_slots) = (changed, slots);
-        diff
+        diff.collect()
     }
 }

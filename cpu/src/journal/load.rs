@@ -4,23 +4,24 @@ use super::{AccountEntry, AccountIndex, Journal};
 use crate::mixer::same;
 use isolane_spec::{AccountInfo, H160, StateError, StateView};
 
-impl Journal {
-    /// The index of an account that was seen before; or the hash of its address.
-    #[inline(always)]
-    fn look_up(&self, address: &H160) -> Result<AccountIndex, u64> {
-        if let Some(entry) = self.accounts.get(self.recent as usize)
-            && same(&entry.address, address)
-        {
-            return Ok(self.recent);
-        }
-        let hash = self.hasher.address(address);
-        self.account_table.find(hash, |&i| same(&self.accounts[i as usize].address, address)).copied().ok_or(hash)
-    }
+/// What accounts are told apart by at first: their last bytes.
+#[inline(always)]
+fn tag(address: &H160) -> u32 {
+    let [.., a, b, c, d] = address.0;
+    u32::from_ne_bytes([a, b, c, d])
+}
 
+impl Journal {
     /// The index of an account that was seen before.
     #[inline(always)]
     pub fn find(&self, address: &H160) -> Option<AccountIndex> {
-        self.look_up(address).ok()
+        if let Some(entry) = self.accounts.get(self.recent as usize)
+            && same(&entry.address, address)
+        {
+            return Some(self.recent);
+        }
+        let is_it = |i: AccountIndex| same(&self.accounts[i as usize].address, address);
+        self.account_index.find(tag(address), || self.hasher.address(address), is_it)
     }
 
     /// The index of an account; reads the base where it was not seen before.
@@ -32,19 +33,19 @@ impl Journal {
     /// The index of an account as [`Self::load`] returns it, and whether the transaction had looked at it before.
     #[inline]
     pub fn load_told(&mut self, address: &H160, base: &dyn StateView) -> Result<(AccountIndex, bool), StateError> {
-        match self.look_up(address) {
-            Ok(account) => {
+        match self.find(address) {
+            Some(account) => {
                 let seen = self.account(account).transaction == self.transaction;
                 self.enter(account);
                 Ok((account, seen))
             }
-            Err(hash) => Ok((self.read(address, hash, base)?, false)),
+            None => Ok((self.read(address, base)?, false)),
         }
     }
 
     /// Reads an account from the base.
     #[inline(never)]
-    fn read(&mut self, address: &H160, hash: u64, base: &dyn StateView) -> Result<AccountIndex, StateError> {
+    fn read(&mut self, address: &H160, base: &dyn StateView) -> Result<AccountIndex, StateError> {
         let told;
         let found = match base.memory() {
             // Copied from where it lies.
@@ -82,8 +83,8 @@ impl Journal {
             entry.before = Some(*info);
         }
         self.accounts_read.push(account);
-        let Self { account_table, accounts, hasher, .. } = self;
-        account_table.insert_unique(hash, account, |&i| hasher.address(&accounts[i as usize].address));
+        let Self { account_index, accounts, hasher, .. } = self;
+        account_index.push(tag(address), |i| hasher.address(&accounts[i as usize].address));
         self.recent = account;
         Ok(account)
     }

@@ -3,19 +3,29 @@
 use super::{AccountIndex, Journal, RECENT_SLOTS, SlotEntry, SlotIndex, Undo};
 use isolane_spec::{StateError, StateView, U256};
 
+/// What slots are told apart by at first.
+#[inline(always)]
+fn tag(account: AccountIndex, key: &U256) -> u32 {
+    key.0[0] as u32 ^ account << 28
+}
+
 impl Journal {
     /// The index of a slot that was seen before.
     #[inline(always)]
     pub fn find_slot(&mut self, account: AccountIndex, key: &U256) -> Option<SlotIndex> {
-        let is_it = |slot: &SlotEntry| slot.key == *key && slot.account == account;
-        let recent = &mut self.recent_slots[key.0[0] as usize % RECENT_SLOTS];
-        let index = if self.slots.get(*recent as usize).is_some_and(is_it) {
-            *recent
+        let is_it = |i: SlotIndex| {
+            let slot = &self.slots[i as usize];
+            slot.key == *key && slot.account == account
+        };
+        let index = if self.slot_index.is_few() {
+            self.slot_index.find(tag(account, key), || self.hasher.slot(account, key), is_it)?
         } else {
-            let hash = self.hasher.slot(account, key);
-            let found = *self.slot_table.find(hash, |&i| is_it(&self.slots[i as usize]))?;
-            *recent = found;
-            found
+            let recent = self.recent_slots[key.0[0] as usize % RECENT_SLOTS];
+            let known = (recent as usize) < self.slots.len() && is_it(recent);
+            let found = || self.slot_index.find(tag(account, key), || self.hasher.slot(account, key), is_it);
+            let index = if known { recent } else { found()? };
+            self.recent_slots[key.0[0] as usize % RECENT_SLOTS] = index;
+            index
         };
         let incarnation = self.accounts[account as usize].incarnation;
         let slot = &mut self.slots[index as usize];
@@ -48,15 +58,29 @@ impl Journal {
         key: &U256,
         base: &dyn StateView,
     ) -> Result<SlotIndex, StateError> {
-        if let Some(slot) = self.find_slot(account, key) {
-            return Ok(slot);
+        match self.find_slot(account, key) {
+            Some(slot) => Ok(slot),
+            None => self.read_slot(account, key, base, None),
         }
+    }
+
+    /// The index of a slot that was not seen before. `ahead` is what the base has there, if that is known.
+    pub fn read_slot(
+        &mut self,
+        account: AccountIndex,
+        key: &U256,
+        base: &dyn StateView,
+        ahead: Option<U256>,
+    ) -> Result<SlotIndex, StateError> {
         let entry = &self.accounts[account as usize];
         // What is created in this transaction has no storage in the base, and a witness need not prove that.
         let value = if entry.wiped || entry.created && entry.transaction == self.transaction || !entry.exists {
             U256::zero()
         } else {
-            base.storage(&entry.address, key)?
+            match ahead {
+                Some(value) => value,
+                None => base.storage(&entry.address, key)?,
+            }
         };
         let index = self.slots.len() as SlotIndex;
         self.slots.push(SlotEntry {
@@ -71,8 +95,8 @@ impl Journal {
             written: false,
         });
         self.slots_read.push(index);
-        let Self { slot_table, slots, hasher, .. } = self;
-        slot_table.insert_unique(hasher.slot(account, key), index, |&i| {
+        let Self { slot_index, slots, hasher, .. } = self;
+        slot_index.push(tag(account, key), |i| {
             let slot = &slots[i as usize];
             hasher.slot(slot.account, &slot.key)
         });

@@ -105,7 +105,9 @@ pub(super) struct Group {
     helped: Mask,
     /// Whether states are probably too large for the caches, so that reading them a little ahead pays.
     pub cold: bool,
+    /// The state of a seat that has none, and those of the seats that have one now.
     nothing: Arc<dyn StateView>,
+    idle: Vec<Arc<dyn StateView>>,
 }
 
 impl Group {
@@ -129,6 +131,7 @@ impl Group {
             helped: 0,
             cold: false,
             nothing: Arc::new(MemoryState::default()),
+            idle: Vec::new(),
         }
     }
 
@@ -218,8 +221,10 @@ impl Group {
                 };
                 sink(lane, closed, left);
             }
-            // Nothing that is kept may keep a state alive.
-            seat.lane.environment.state = Arc::clone(&self.nothing);
+        }
+        // Nothing that is kept may keep a state alive.
+        for (seat, nothing) in self.seats.iter_mut().zip(self.idle.drain(..)) {
+            seat.lane.environment.state = nothing;
         }
     }
 
@@ -254,14 +259,17 @@ impl Group {
                     if *set_up == wanted {
                         seat.lane.rewind();
                     } else {
-                        seat.lane.reset(job.environment.clone());
+                        let state = Arc::clone(&self.nothing);
+                        seat.lane.reset(Environment { state, ..job.environment.clone() });
                         *set_up = wanted;
                     }
-                    seat.lane.environment.state = state;
+                    // Put by rather than dropped and cloned again: each of these is an atomic operation.
+                    self.idle.push(std::mem::replace(&mut seat.lane.environment.state, state));
                 }
                 _ => {
                     self.seats.push(Executor::new(Environment { state, ..job.environment.clone() }));
                     self.set_up.push(wanted);
+                    self.idle.push(Arc::clone(&self.nothing));
                 }
             }
         }

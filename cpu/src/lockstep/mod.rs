@@ -140,9 +140,15 @@ impl Lockstep {
     ) {
         let transactions = &transactions[..transactions.len().min(LANES)];
         let mut jobs = Vec::with_capacity(transactions.len());
+        // The environment before, which is mostly the next one too.
+        let mut last = (u32::MAX, false);
         for (index, (number, transaction)) in transactions.iter().enumerate() {
-            match environments.get(*number as usize) {
-                Some(environment) if !environment.is_restricted() => {
+            let environment = environments.get(*number as usize);
+            if last.0 != *number {
+                last = (*number, environment.is_some_and(Environment::is_restricted));
+            }
+            match environment {
+                Some(environment) if !last.1 => {
                     jobs.push((index, Job { environment, number: *number, transaction }));
                 }
                 Some(environment) => {

@@ -459,9 +459,10 @@ impl Runner<'_> {
                         path.stack.push(value);
                         continue;
                     }
-                    self.warm_up(path, &key);
+                    let known = self.read_ahead(path, &key);
                     seat!(here, 1 -> true, |seat, words, gas| {
-                        let (value, rest) = op::storage::sload(seat.lane, seat.frame.account, &words[0], *gas)?;
+                        let ahead = (known >> seat.index & 1 == 1).then(|| seat.out.get(seat.index));
+                        let (value, rest) = op::storage::sload(seat.lane, seat.frame.account, &words[0], ahead, *gas)?;
                         *gas = rest;
                         seat.out.set(seat.index, &value);
                         Ok(())

@@ -7,11 +7,11 @@ use super::statistics::Leave;
 use super::words::Range;
 use crate::execution::Executor;
 use crate::interpreter::Exit;
+use crate::mixer::same;
 use crate::op::{self, Trap};
 use crate::program::Block;
 use crate::stack::{LIMIT, Stack};
-use isolane_spec::{U256, word};
-use std::hint::black_box;
+use isolane_spec::{H160, MemoryAccount, MemoryState, U256, word};
 
 /// Blocks for which a thin path may hope to meet others.
 const PATIENCE: u32 = 64;
@@ -205,18 +205,37 @@ impl Runner<'_> {
         path.stack.push(value);
     }
 
-    /// Reads a slot of each lane's state in memory, only so that the cache misses of all lanes overlap.
-    pub(super) fn warm_up(&mut self, path: &Path, key: &Value) {
-        if !self.cold || key.word().is_some() {
-            return;
+    /// Reads a slot of each lane's state, where that lies in memory, so that the cache misses of all lanes overlap, into what is
+    /// written next. Returns the lanes that it knows a value of.
+    pub(super) fn read_ahead(&mut self, path: &Path, key: &Value) -> Mask {
+        if key.word().is_some() {
+            return 0;
         }
+        let mut known = 0;
+        let mut last: Option<(&MemoryState, H160, Option<&MemoryAccount>)> = None;
         for lane in lanes(path.lanes) {
             let seat = &self.seats[lane];
             let state = &seat.lane.environment.state;
-            if state.is_near() {
-                let _ = black_box(state.storage(&seat.frames[self.depth].address, &self.columns.get(key, lane)));
-            }
+            let address = &seat.frames[self.depth].address;
+            let key = self.columns.get(key, lane);
+            let value = if let Some(memory) = state.memory() {
+                let account = match last {
+                    Some((other, known, account)) if std::ptr::eq(other, memory) && same(&known, address) => account,
+                    _ => last.insert((memory, *address, memory.accounts.get(address))).2,
+                };
+                account.and_then(|account| account.storage.get(&key)).copied().unwrap_or_default()
+            } else if self.cold
+                && state.is_near()
+                && let Ok(value) = state.storage(address, &key)
+            {
+                value
+            } else {
+                continue;
+            };
+            self.columns.next.set(lane, &value);
+            known |= 1 << lane;
         }
+        known
     }
 
     /// MLOAD: the word, and the lanes that are to halt.

@@ -8,12 +8,14 @@ use crate::restriction::exceeded;
 use isolane_spec::gas::{SSTORE_ADDED, SSTORE_ADDED_DELETED, sstore_case};
 use isolane_spec::{BudgetKind, Fork, Halt, U256};
 
-/// The index of a slot, charged for if it is cold (EIP-2929) but not yet made warm.
+/// The index of a slot, charged for if it is cold (EIP-2929) but not yet made warm. `ahead` is what the base state has there, if
+/// that is known.
 #[inline(always)]
 fn access(
     lane: &mut Lane,
     account: AccountIndex,
     key: &U256,
+    ahead: Option<U256>,
     cold_cost: u32,
     gas: &mut u64,
 ) -> Result<SlotIndex, Trap> {
@@ -27,12 +29,18 @@ fn access(
     if lane.slot_is_unlisted(account, key) {
         charge(gas, u64::from(cold_cost))?;
     }
-    Ok(lane.journal.load_slot(account, key, &*lane.environment.state)?)
+    Ok(lane.journal.read_slot(account, key, &*lane.environment.state, ahead)?)
 }
 
-/// The value of the slot, and the gas that is left.
-pub(crate) fn sload(lane: &mut Lane, account: AccountIndex, key: &U256, mut gas: u64) -> Result<(U256, u64), Trap> {
-    let slot = access(lane, account, key, lane.schedule.cold_slot, &mut gas)?;
+/// The value of the slot, and the gas that is left. `ahead` is what the base state has there, if that is known.
+pub(crate) fn sload(
+    lane: &mut Lane,
+    account: AccountIndex,
+    key: &U256,
+    ahead: Option<U256>,
+    mut gas: u64,
+) -> Result<(U256, u64), Trap> {
+    let slot = access(lane, account, key, ahead, lane.schedule.cold_slot, &mut gas)?;
     lane.journal.warm_slot(slot);
     Ok((*lane.journal.slot_value(slot), gas))
 }
@@ -48,7 +56,7 @@ pub(crate) fn sstore(lane: &mut Lane, frame: &mut Frame, [key, value]: [&U256; 2
     }
     // A cold SSTORE pays the whole cold price, where SLOAD's static gas holds the warm part of it.
     let cold_cost = if lane.fork >= Fork::Berlin { schedule.cold_slot + schedule.sload } else { 0 };
-    let slot = access(lane, frame.account, key, cold_cost, &mut gas)?;
+    let slot = access(lane, frame.account, key, None, cold_cost, &mut gas)?;
     let case = sstore_case(lane.journal.slot_original(slot), lane.journal.slot_value(slot), value);
     charge(&mut gas, u64::from(schedule.sstore[case]))?;
     // Counted once a slot, when its value first changes.

@@ -237,7 +237,7 @@ impl Front {
         // What it reads may change while it runs, so it may see what never was at one time: then it does not hold.
         // A panic is a defect of the state or of isolane: it is met again in order, where it belongs.
         let done = catch_unwind(AssertUnwindSafe(|| {
-            machine.rewind();
+            machine.forget();
             machine.transact(transaction, unlimited)
         }));
         let ahead = match done {
