@@ -21,6 +21,9 @@ pub(crate) const COLD: usize = 2_048;
 /// reads at a time.
 pub(crate) const AHEAD: usize = 32;
 
+/// Pieces of an independent environment that a thread gets, where there are enough transactions.
+const PIECES: usize = 8;
+
 /// Takes the result of a transaction, by its index in the batch. Called from many threads.
 pub(crate) type Sink<'a> = dyn Fn(usize, Result<Outcome, ExecutionError>) + Sync + 'a;
 
@@ -109,15 +112,16 @@ fn sequential(environment: &Environment, lanes: &[(usize, &Transaction)], parall
 fn independent(environment: &Environment, lanes: &[(usize, &Transaction)], sink: &Sink<'_>) {
     let available = Available::of(environment);
     let cold = lanes.len() >= COLD && environment.state.is_near();
-    let chunk = if cold { AHEAD } else { 1 };
-    lanes.par_chunks(chunk).for_each_init(
-        || Machine::new(environment.clone()),
-        |machine, lanes| {
-            if cold {
-                let accounts =
-                    lanes.iter().flat_map(|(_, transaction)| [Some(&transaction.sender), transaction.to.as_ref()]);
-                read_ahead(&*environment.state, accounts.flatten());
-            }
+    // Some for each thread, so that they end at about the same time.
+    let piece = (lanes.len() / (PIECES * rayon::current_num_threads())).clamp(1, AHEAD);
+    lanes.par_chunks(piece).for_each(|lanes| {
+        if cold {
+            let accounts =
+                lanes.iter().flat_map(|(_, transaction)| [Some(&transaction.sender), transaction.to.as_ref()]);
+            read_ahead(&*environment.state, accounts.flatten());
+        }
+        // A kept machine has kept the code that it decoded, too: small batches of the same calls come again and again.
+        with_machine(environment.clone(), |machine| {
             for &(index, transaction) in lanes {
                 let result = contained(|| {
                     machine.rewind();
@@ -129,8 +133,8 @@ fn independent(environment: &Environment, lanes: &[(usize, &Transaction)], sink:
                 }
                 sink(index, result);
             }
-        },
-    );
+        });
+    });
 }
 
 /// Brings accounts into the processor's caches.

@@ -50,7 +50,7 @@ impl Ended {
     }
 
     /// The halt that no caller can catch: that of a budget.
-    const fn ends_transaction(&self) -> Option<Halt> {
+    pub const fn ends_transaction(&self) -> Option<Halt> {
         match self.end {
             End::Halt(halt @ Halt::BudgetExceeded { .. }) => Some(halt),
             _ => None,

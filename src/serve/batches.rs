@@ -17,7 +17,7 @@ use super::queues::{ALLOWANCE, Job, Kind, LARGEST, State};
 use super::sequence::{Sequence, Stop, is_cut, restrict};
 use super::tenants::Tenants;
 use crate::executor::{Key, Snapshot};
-use isolane_spec::{Backend, Batch, ExecutionError, Outcome, StateView, Transaction};
+use isolane_spec::{Backend, Batch, Bytes, ExecutionError, Outcome, StateView, Status, Transaction};
 use rayon::prelude::*;
 use std::collections::{HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -103,9 +103,9 @@ impl Batches {
         Ok(Self { shared, thread: Some(thread) })
     }
 
-    /// Queues a call.
-    pub fn push(&self, job: Job) {
-        self.shared.push(job, false);
+    /// Queues calls.
+    pub fn push(&self, jobs: Vec<Job>) {
+        self.shared.push(jobs, false);
     }
 }
 
@@ -126,8 +126,8 @@ impl Drop for Batches {
 
 /// What became of a call in a batch.
 enum End {
-    /// There is an outcome.
-    Outcome(Box<Outcome>),
+    /// There is an outcome: what of it the answer tells.
+    Outcome { status: Status, output: Bytes, steps: u64 },
     /// It is no short one.
     Again(u64),
     /// It was too long.
@@ -143,34 +143,39 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Queues a call, at the front where it was there before.
-    fn push(self: &Arc<Self>, job: Job, again: bool) {
+    /// Queues calls, at the front where they were there before.
+    fn push(self: &Arc<Self>, jobs: Vec<Job>, again: bool) {
+        let now = Instant::now();
+        let mut apart = Vec::new();
         let mut state = self.lock();
         if state.stopped {
             return;
         }
-        let Some(queue) = state.queues.get_mut(job.tenant) else { return };
-        if queue.long.contains(&job.kind()) {
-            drop(state);
-            return self.run_apart(job);
+        let before = state.waiting;
+        for job in jobs {
+            let Some(queue) = state.queues.get_mut(job.tenant) else { continue };
+            if queue.long.contains(&job.kind()) {
+                apart.push(job);
+                continue;
+            }
+            // What comes for the second time has waited already.
+            let since = if job.second { now.checked_sub(self.window).unwrap_or(now) } else { now };
+            if again {
+                queue.jobs.push_front(job)
+            } else {
+                queue.jobs.push_back(job)
+            }
+            state.waiting += 1;
+            state.since = Some(state.since.map_or(since, |before| before.min(since)));
         }
-        let second = job.second;
-        if again {
-            queue.jobs.push_front(job)
-        } else {
-            queue.jobs.push_back(job)
-        }
-        state.waiting += 1;
-        let now = Instant::now();
-        // What comes for the second time has waited already.
-        let since = if second { now.checked_sub(self.window).unwrap_or(now) } else { now };
-        state.since = Some(state.since.map_or(since, |before| before.min(since)));
-        let look = state.waiting == 1 || state.waiting == state.target;
+        let (waiting, target) = (state.waiting, state.target);
         drop(state);
-        if look {
+        // Whoever takes them looks again when there is something, and when there is as much as it waits for.
+        if before == 0 && waiting > 0 || before < target && waiting >= target {
             self.changed.notify_one();
         }
-        self.metrics.waiting.inc();
+        self.metrics.waiting.inc_by((waiting - before) as i64);
+        apart.into_iter().for_each(|job| self.run_apart(job));
     }
 
     fn work(self: &Arc<Self>) {
@@ -231,7 +236,7 @@ impl Shared {
         for (job, end) in jobs.iter().zip(ends) {
             let Some(queue) = state.queues.get_mut(job.tenant) else { continue };
             match end {
-                End::Outcome(outcome) => queue.allowance.kept(outcome.steps),
+                End::Outcome { steps, .. } => queue.allowance.kept(*steps),
                 End::TooLong(_) => queue.allowance.exceeded(),
                 End::Again(_) | End::Lacks(_) | End::Failed(_) => {}
             }
@@ -255,7 +260,7 @@ impl Shared {
                     let again = !job.second && allowance > 2 * self.first;
                     if again { End::Again(outcome.steps) } else { End::TooLong(outcome.steps) }
                 }
-                Some(Ok(outcome)) => End::Outcome(Box::new(outcome)),
+                Some(Ok(Outcome { status, output, steps, .. })) => End::Outcome { status, output, steps },
                 Some(Err(ExecutionError::State(error))) => match Key::of(&error) {
                     Some(key) if job.rounds < ROUNDS => End::Lacks(key),
                     _ => End::Failed(Failure::server(format!("state not available: {error}"))),
@@ -264,13 +269,12 @@ impl Shared {
                 None => End::Failed(Failure::internal("the backend lost its batch")),
             });
         }
-        let done = |end: &&End| matches!(end, End::Outcome(_));
+        let done = |end: &&End| matches!(end, End::Outcome { .. });
         self.metrics.ran_on(self.backend.name(), ends.iter().filter(done).count() as u64);
         let at_hand = jobs.iter().zip(&ends).filter(|(job, end)| job.rounds == 0 && done(end)).count();
         self.metrics.state_hits(at_hand as u64);
         let cost = |end: &End| match end {
-            End::Outcome(outcome) => outcome.steps,
-            End::Again(steps) | End::TooLong(steps) => *steps,
+            End::Outcome { steps, .. } | End::Again(steps) | End::TooLong(steps) => *steps,
             End::Lacks(_) | End::Failed(_) => 1,
         };
         self.settle(jobs.iter().zip(&ends).map(|(job, end)| (job.tenant, cost(end))));
@@ -308,14 +312,14 @@ impl Shared {
 
     fn hand_out(self: &Arc<Self>, jobs: Vec<Job>, ends: Vec<End>) {
         let mut lacking: HashMap<(usize, usize), Vec<(Job, Key)>> = HashMap::new();
-        let mut answered = Vec::with_capacity(jobs.len());
+        let (mut answered, mut again) = (Vec::with_capacity(jobs.len()), Vec::new());
         for (mut job, end) in jobs.into_iter().zip(ends) {
             match end {
                 End::Again(_) => {
                     job.second = true;
-                    self.push(job, true);
+                    again.push(job);
                 }
-                End::Outcome(outcome) => answered.push((job, outcome)),
+                End::Outcome { status, output, .. } => answered.push((job, status, output)),
                 End::Failed(failure) => job.slot.answer(Err(failure)),
                 End::TooLong(_) => {
                     self.metrics.demote();
@@ -328,8 +332,11 @@ impl Shared {
                 }
             }
         }
-        let answer = |(job, outcome): (Job, Box<Outcome>)| {
-            let answer = calls::call_answer(&outcome.status, &outcome.output, &job.sent(&self.tenants));
+        // Those that were first stay first.
+        again.reverse();
+        self.push(again, true);
+        let answer = |(job, status, output): (Job, Status, Bytes)| {
+            let answer = calls::call_answer(&status, &output, &job.sent(&self.tenants));
             job.slot.answer(answer);
         };
         if answered.len() < 256 {
@@ -357,15 +364,17 @@ impl Shared {
             let failed = snapshot.fetch(keys);
             let failed: HashMap<Key, Failure> =
                 failed.iter().map(|(key, error)| (*key, calls::unanswered(error))).collect();
+            let mut again = Vec::with_capacity(jobs.len());
             for (mut job, key) in jobs {
                 match failed.get(&key) {
                     Some(failure) => job.slot.answer(Err(failure.clone())),
                     None => {
                         job.rounds += 1;
-                        shared.push(job, true);
+                        again.push(job);
                     }
                 }
             }
+            shared.push(again, true);
             Turn::Done(1)
         };
         self.fetchers.push(tenant, Box::new(task));

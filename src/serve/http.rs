@@ -177,7 +177,7 @@ async fn all<'a>(
     let start = Instant::now();
     let admitted = service.admit(tenant, requests.len());
     let (waiting, slots) = Group::of(requests.len());
-    let mut about = Vec::with_capacity(requests.len());
+    let (mut about, mut calls) = (Vec::with_capacity(requests.len()), Vec::new());
     for (request, slot) in requests.into_iter().zip(slots) {
         let request = request.and_then(|request| request.check().map(|()| request));
         match request {
@@ -188,12 +188,13 @@ async fn all<'a>(
             Ok(request) => {
                 about.push((request.id, label(&request.method)));
                 match &admitted {
-                    Ok(_) => service.submit(tenant, &request, slot),
+                    Ok(_) => service.submit(tenant, &request, slot, &mut calls),
                     Err(failure) => slot.answer(Err(failure.clone())),
                 }
             }
         }
     }
+    service.queue_all(calls);
     let group = waiting.answers().await;
     drop(admitted);
     let took = start.elapsed();

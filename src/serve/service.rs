@@ -85,15 +85,16 @@ impl Service {
         (head.is_some(), json.to_string())
     }
 
-    /// Answers a request, sooner or later. It must be called within the runtime.
-    pub fn submit(self: &Arc<Self>, tenant: usize, request: &Request<'_>, slot: Slot) {
+    /// Answers a request, sooner or later; a call that only waits for its batch is added to `calls`, for [`Self::queue_all`]. It must be
+    /// called within the runtime.
+    pub fn submit(self: &Arc<Self>, tenant: usize, request: &Request<'_>, slot: Slot, calls: &mut Vec<Job>) {
         let Some(owner) = self.tenants.list().get(tenant) else { return };
         if !owner.may_call(&request.method) {
             return slot.answer(Err(Failure::no_method(&request.method)));
         }
         match Method::named(&request.method) {
             Some(Method::Call) => match self.call(tenant, request.params()) {
-                Ok((block, job)) => self.queue(tenant, block, job, slot),
+                Ok((block, job)) => self.queue(tenant, block, job, slot, calls),
                 Err(failure) => slot.answer(Err(failure)),
             },
             Some(method) => match methods::prepare(method, request.params()) {
@@ -104,23 +105,31 @@ impl Service {
         }
     }
 
+    /// Queues calls for the next batch.
+    pub fn queue_all(&self, calls: Vec<Job>) {
+        if !calls.is_empty() {
+            self.batches.push(calls);
+        }
+    }
+
     fn call(&self, tenant: usize, params: &str) -> Result<(BlockId, Pending), Failure> {
         let Positional(args, block, state, overrides): CallParams = params::read(params)?;
         let call = calls::call(args, self.blocks.chain_id())?;
         Ok((block.unwrap_or(BlockId::Latest), Pending { tenant, call, state, overrides }))
     }
 
-    /// Queues a call for the next batch, once its block is at hand.
-    fn queue(self: &Arc<Self>, tenant: usize, block: BlockId, pending: Pending, slot: Slot) {
+    /// A call for the next batch, once its block is at hand.
+    fn queue(self: &Arc<Self>, tenant: usize, block: BlockId, pending: Pending, slot: Slot, calls: &mut Vec<Job>) {
         if let Some(pinned) = self.blocks.at_hand(&block) {
-            return self.push(&pinned, pending, slot);
+            calls.extend(Self::job(&pinned, pending, slot));
+            return;
         }
         let service = Arc::clone(self);
         let mut work = Some((pending, slot));
         let task = move |_: u64| {
             if let Some((pending, slot)) = work.take() {
                 match service.blocks.find(&block) {
-                    Ok(pinned) => service.push(&pinned, pending, slot),
+                    Ok(pinned) => service.queue_all(Self::job(&pinned, pending, slot).into_iter().collect()),
                     Err(failure) => slot.answer(Err(failure)),
                 }
             }
@@ -129,16 +138,20 @@ impl Service {
         self.quick.push(tenant, Box::new(task));
     }
 
-    fn push(&self, pinned: &Pinned, pending: Pending, slot: Slot) {
+    /// A call on a block; `None` where that is an error, which is answered.
+    fn job(pinned: &Pinned, pending: Pending, slot: Slot) -> Option<Job> {
         let Pending { tenant, call, state, overrides } = pending;
         let snapshot = match (&state, &overrides) {
             (None, None) => Arc::clone(&pinned.snapshot),
             _ => match calls::overridden(Snapshot::clone(&pinned.snapshot), state, overrides.as_ref()) {
                 Ok(snapshot) => Arc::new(snapshot),
-                Err(failure) => return slot.answer(Err(failure)),
+                Err(failure) => {
+                    slot.answer(Err(failure));
+                    return None;
+                }
             },
         };
-        self.batches.push(Job { tenant, snapshot, call, slot, rounds: 0, second: false });
+        Some(Job { tenant, snapshot, call, slot, rounds: 0, second: false })
     }
 
     /// Executes what is no plain call.

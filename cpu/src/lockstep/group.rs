@@ -12,6 +12,7 @@ use super::statistics::{Leave, Statistics};
 use super::words::Hashes;
 use crate::execution::Executor;
 use crate::frame::{Code, FrameKind};
+use crate::interpreter::Exit;
 use crate::lane::Programs;
 use crate::machine::Available;
 use crate::program::Rows;
@@ -364,6 +365,8 @@ impl Group {
                 ask_for(next, depth + 1, true);
             }
             let seat = &mut self.seats[lane];
+            // What is called has what is left of a budget.
+            seat.lane.steps += calling.path.steps;
             let started =
                 if calling.creates { seat.nested_create(depth) } else { seat.nested_call(&mut self.programs, depth) };
             match started {
@@ -375,6 +378,7 @@ impl Group {
                 Err(error) => self.results.failed.push((lane, error)),
             }
         }
+        calling.path.steps = 0;
         self.go_on(depth);
     }
 
@@ -401,6 +405,11 @@ impl Group {
                 continue;
             };
             let seat = &mut self.seats[lane];
+            if let Some(halt) = ended.ends_transaction() {
+                self.results.ended[lane] = Some(seat.end_frame(depth, &Exit::Halt(halt)));
+                path.lanes &= !(1 << lane);
+                continue;
+            }
             let kind = match (creates, framed >> lane & 1) {
                 (true, _) => FrameKind::Create,
                 (false, 0) => FrameKind::Call { offset: 0, len: 0 },
@@ -417,6 +426,8 @@ impl Group {
         let result = self.columns.keep_uniform(self.simd, path.lanes);
         path.stack.push(result);
         path.room = self.simd.least(&level.gas, path.lanes) - path.gas;
+        // To be looked at again: the callees have executed some.
+        path.left = 0;
         level.paths.push(path);
     }
 }

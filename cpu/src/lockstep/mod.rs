@@ -23,7 +23,8 @@ use crate::program::TableKey;
 use group::{Group, Job};
 use hashbrown::HashMap;
 use isolane_spec::{
-    Backend, Batch, Environment, ExecutionError, H160, H256, KECCAK_EMPTY, Order, Outcome, Transaction,
+    Backend, Batch, Budget, Environment, ExecutionError, H160, H256, KECCAK_EMPTY, Order, Outcome, Permissions,
+    Transaction,
 };
 use rayon::prelude::*;
 use simd::LANES;
@@ -129,7 +130,7 @@ impl Lockstep {
 
     /// Executes transactions as one group, on this thread and each from the base state of its environment: at most
     /// [`Self::GROUP`], which need not run the same code, but had better. All groups of a run have the same environments, of
-    /// which none has permissions, a budget, messages or precompiles of its own ([`Environment::is_restricted`]). `sink` gets
+    /// which none has permissions, messages or precompiles of its own, or a budget for more than gas and instructions. `sink` gets
     /// each result with its index, in no particular order.
     pub fn execute_group(
         &self,
@@ -145,7 +146,7 @@ impl Lockstep {
         for (index, (number, transaction)) in transactions.iter().enumerate() {
             let environment = environments.get(*number as usize);
             if last.0 != *number {
-                last = (*number, environment.is_some_and(Environment::is_restricted));
+                last = (*number, environment.is_some_and(restricts));
             }
             match environment {
                 Some(environment) if !last.1 => {
@@ -217,9 +218,18 @@ impl Lockstep {
     }
 }
 
+/// Whether the rules of an environment differ from the protocol's by more than lanes in lockstep know of: they do count instructions.
+fn restricts(environment: &Environment) -> bool {
+    let Budget { gas, steps, .. } = environment.budget;
+    environment.rules.is_custom()
+        || environment.messaging.is_some()
+        || environment.permissions != Permissions::default()
+        || environment.budget != Budget { gas, steps, ..Budget::UNLIMITED }
+}
+
 /// Why the transactions of an environment are not grouped, if they are not.
 fn refuses(environment: &Environment, transactions: usize) -> Option<Leave> {
-    if environment.is_restricted() || environment.messaging.is_some() {
+    if restricts(environment) {
         return Some(Leave::Restricted);
     }
     (environment.order == Order::Sequential && transactions > 1).then_some(Leave::Ordered)

@@ -220,6 +220,8 @@ pub(super) struct Path {
     pub room: u64,
     /// Instructions that every lane of the path has still to count.
     pub steps: u64,
+    /// No lane may execute fewer than this when it has counted them.
+    pub left: u64,
     /// Blocks that it was executed with few lanes.
     pub thin: u32,
 }
@@ -235,6 +237,7 @@ impl Path {
             gas: 0,
             room: 0,
             steps: 0,
+            left: 0,
             thin: 0,
         }
     }
@@ -263,6 +266,7 @@ impl Path {
             gas: self.gas,
             room: self.room,
             steps: self.steps,
+            left: self.left,
             thin: 0,
         }
     }
@@ -288,6 +292,7 @@ impl Path {
         }
         self.lanes |= other.lanes;
         self.room = self.room.min(other.room);
+        self.left = self.left.min(other.left);
         self.words.reach = self.words.reach.min(other.words.reach);
         self.thin = 0;
     }

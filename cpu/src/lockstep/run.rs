@@ -196,13 +196,15 @@ impl Runner<'_> {
                     moved = true;
                     let room = path.stack.len() >= usize::from(block.need)
                         && path.stack.len() + usize::from(block.grow) <= LIMIT
-                        && path.room >= u64::from(block.gas);
+                        && path.room >= u64::from(block.gas)
+                        && path.left >= u64::from(block.steps);
                     let count = path.lanes.count_ones();
                     if (!room || count < THIN) && !self.enter(path, here, &block) {
                         return self.over(path);
                     }
                     path.room -= u64::from(block.gas);
                     path.gas += u64::from(block.gas);
+                    path.left -= u64::from(block.steps);
                     path.steps += u64::from(block.steps);
                     self.statistics.steps += u64::from(block.steps);
                     self.statistics.lane_steps += u64::from(block.steps) * u64::from(path.lanes.count_ones());

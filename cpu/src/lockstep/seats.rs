@@ -335,7 +335,7 @@ impl Runner<'_> {
         same_way.then_some(first)
     }
 
-    /// The start of a block that not all lanes may be able to pay for, or that few lanes are at. Returns whether some go on.
+    /// The start of a block that not all lanes may be able to pay for or may execute, or that few lanes are at. Returns whether some go on.
     pub(super) fn enter(&mut self, path: &mut Path, here: usize, block: &Block) -> bool {
         let to = Continuation { position: here, checked: false, gas: 0, steps: 0 };
         if path.stack.len() < usize::from(block.need) || path.stack.len() + usize::from(block.grow) > LIMIT {
@@ -352,6 +352,22 @@ impl Runner<'_> {
                 return false;
             }
             path.room = self.simd.least(self.gas, path.lanes) - path.gas;
+        }
+        if path.left < u64::from(block.steps) {
+            let left = |lane: usize| {
+                let lane = &self.seats[lane].lane;
+                lane.limits.steps.saturating_sub(lane.steps).saturating_sub(path.steps)
+            };
+            let short = lanes(path.lanes).filter(|&lane| left(lane) < u64::from(block.steps));
+            let short = short.fold(0, |mask, lane| mask | 1 << lane);
+            let least = lanes(path.lanes & !short).map(left).min().unwrap_or(0);
+            if short != 0 {
+                self.park(path, short, &to, Leave::Halted);
+            }
+            if path.lanes == 0 {
+                return false;
+            }
+            path.left = least;
         }
         if path.lanes.count_ones() < THIN {
             path.thin += 1;

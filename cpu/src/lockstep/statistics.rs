@@ -11,7 +11,7 @@ pub enum Leave {
     Few,
     /// It depends on other transactions of its environment.
     Ordered,
-    /// Its environment has permissions, a budget or messages.
+    /// Its environment has permissions, messages, or a budget for more than gas and instructions.
     Restricted,
     /// The state could not answer, or a defect was contained.
     Failed,

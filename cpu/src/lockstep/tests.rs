@@ -4,7 +4,9 @@ use super::*;
 use crate::Reference;
 use crate::crypto::keccak256;
 use isolane_spec::opcode::op;
-use isolane_spec::{AccountInfo, BlockContext, Bytes, Fork, MemoryState, Rules, StateError, StateView, Status, U256};
+use isolane_spec::{
+    AccountInfo, BlockContext, Bytes, Fork, Halt, MemoryState, Rules, StateError, StateView, Status, U256,
+};
 use std::sync::Arc;
 
 const SENDERS: u8 = 150;
@@ -128,6 +130,75 @@ fn lanes_run_out_of_gas_where_the_reference_does() {
     assert!(succeeded > 10 && succeeded < usize::from(SENDERS) - 10, "{succeeded}");
     let statistics = check(&batch);
     assert!(statistics.left(Leave::Halted) > 10, "{statistics}");
+}
+
+/// Calls the next contract, which counts down, twice; then counts down itself.
+fn calling_twice() -> Vec<u8> {
+    let mut code = vec![op::PUSH1, 32, op::PUSH1, 0, op::PUSH1, 0, op::CALLDATACOPY];
+    for value in [0, 3] {
+        code.extend([op::PUSH1, 32, op::PUSH1, 64, op::PUSH1, 32, op::PUSH1, 0, op::PUSH1, value, op::PUSH20]);
+        code.extend(address(0xc0, 1).0);
+        code.extend([op::GAS, op::CALL, op::POP]);
+    }
+    // What follows lies where the jumps of the countdown lead.
+    let mut whole = vec![op::PUSH2, 0, 0, op::JUMP];
+    let countdown = shifted(&countdown(), 5);
+    whole.push(op::JUMPDEST);
+    whole.extend(countdown);
+    let start = whole.len() as u16;
+    whole[1..3].copy_from_slice(&start.to_be_bytes());
+    whole.push(op::JUMPDEST);
+    whole.extend(code);
+    whole.extend([op::PUSH1, 4, op::JUMP]);
+    whole
+}
+
+/// The countdown, so many bytes further on.
+fn shifted(code: &[u8], by: u8) -> Vec<u8> {
+    let mut code = code.to_vec();
+    let mut at = 0;
+    while at < code.len() {
+        let jumps = matches!(code.get(at + 2), Some(&op::JUMP | &op::JUMPI));
+        if code[at] == op::PUSH1 && jumps {
+            code[at + 1] += by;
+        }
+        at += if code[at] == op::PUSH1 { 2 } else { 1 };
+    }
+    code
+}
+
+#[test]
+fn instructions_run_out_where_they_do_on_the_reference() {
+    let mut halted = 0;
+    let (caller, countdown) = (calling_twice(), countdown());
+    for steps in [1, 2, 7, 40, 41, 42, 200, 700, 701, 702, 703, 1_500, 2_345, 4_000, 4_001, 4_002, 6_000, 100_000] {
+        let mut batch = batch(state(&[&caller, &countdown]), Fork::Prague, |_| 400_000);
+        let budget = Budget { steps, gas: 500_000, ..Budget::UNLIMITED };
+        batch.environments[0].budget = budget;
+        // Groups in which lanes have different budgets.
+        let more = Environment { budget: Budget { steps: steps + 3, ..budget }, ..batch.environments[0].clone() };
+        batch.environments.push(more);
+        for (index, (number, _)) in batch.transactions.iter_mut().enumerate() {
+            *number = (index % 3 == 2).into();
+        }
+        let results = Reference.execute(&batch);
+        let cut = |result: &&Result<Outcome, ExecutionError>| {
+            result.as_ref().is_ok_and(|outcome| matches!(outcome.status, Status::Halt(Halt::BudgetExceeded { .. })))
+        };
+        halted += results.iter().filter(cut).count();
+        let statistics = check(&batch);
+        assert_eq!(statistics.left(Leave::Restricted), 0);
+        assert_eq!(statistics.grouped, SENDERS.into(), "{steps}: {statistics}");
+        if steps == 100_000 {
+            assert_eq!(success(&batch), usize::from(SENDERS));
+        }
+    }
+    assert!(halted > 1_000, "{halted}");
+    // What else a budget holds is for the reference.
+    let mut batch = batch(state(&[&caller, &countdown]), Fork::Prague, |_| 400_000);
+    batch.environments[0].budget = Budget { memory: 95, ..Budget::UNLIMITED };
+    let statistics = check(&batch);
+    assert_eq!(statistics.left(Leave::Restricted), SENDERS.into());
 }
 
 /// A multiway jump: to a place that the input decides, one of which is none.
@@ -257,7 +328,7 @@ fn what_is_not_alike_goes_to_the_reference() {
     let mut batch = batch(state(&[&countdown()]), Fork::Prague, |_| 200_000);
     batch.environments.push(Environment { order: Order::Sequential, ..batch.environments[0].clone() });
     let mut restricted = batch.environments[0].clone();
-    restricted.budget.steps = 100;
+    restricted.budget.slots = 100;
     batch.environments.push(restricted);
     for (index, (environment, transaction)) in batch.transactions.iter_mut().enumerate() {
         match index {
