@@ -30,7 +30,7 @@ impl Index {
     #[inline(always)]
     pub fn find(&self, tag: u32, hash: impl FnOnce() -> u64, is_it: impl Fn(u32) -> bool) -> Option<u32> {
         if !self.is_few() {
-            return self.table.find(hash(), |&entry| is_it(entry)).copied();
+            return self.find_hashed(hash(), is_it);
         }
         // All at once: a loop that ends at the one that fits would be mispredicted.
         let mut fitting = 0_u32;
@@ -46,6 +46,12 @@ impl Index {
             fitting &= fitting - 1;
         }
         None
+    }
+
+    /// Apart, so that what looks for few stays small.
+    #[inline(never)]
+    fn find_hashed(&self, hash: u64, is_it: impl Fn(u32) -> bool) -> Option<u32> {
+        self.table.find(hash, |&entry| is_it(entry)).copied()
     }
 
     /// Adds the next entry. `hash` is that of any entry, this one included.
