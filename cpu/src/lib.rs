@@ -4,6 +4,7 @@
 mod authorization;
 pub mod backend;
 mod create_address;
+mod creation;
 pub mod crypto;
 pub mod exchange;
 mod execution;

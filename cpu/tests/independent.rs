@@ -30,16 +30,10 @@ fn codes() -> Vec<Vec<u8>> {
         code.extend([op::GAS, op::CALL, op::PUSH1, 1, op::SSTORE]);
         code
     };
-    // Deploys one byte of code and returns its address.
-    let create = vec![
-        op::PUSH1,
-        1,
-        op::PUSH1,
-        0,
-        op::RETURN, // Not reached: the initcode lies in memory.
-    ];
+    // Initcode whose code is one zero byte; what deploys it keeps the address in a slot.
+    let initcode = [op::PUSH1, 1, op::PUSH1, 0, op::RETURN];
     let mut deploy = vec![op::PUSH5];
-    deploy.extend(create);
+    deploy.extend(initcode);
     deploy.extend([op::PUSH1, 0, op::MSTORE, op::PUSH1, 5, op::PUSH1, 27, op::PUSH1, 0, op::CREATE]);
     deploy.extend([op::PUSH1, 2, op::SSTORE]);
     let mut many = Vec::new();
@@ -215,10 +209,12 @@ fn a_large_batch_whose_accounts_are_read_ahead_is_as_one_by_one() {
     // The defect is met where it belongs, and only there.
     let broken = environment(Fork::Prague, Broken(state(), STRANGER));
     for (index, result) in Reference.execute(&batch(&broken)).iter().enumerate() {
+        // A transfer, a call and a SELFDESTRUCT lead there.
+        let meets = matches!(index % some.len(), 1 | 11 | 14);
+        assert_eq!(matches!(result, Err(ExecutionError::Panic(_))), meets, "{index}");
         match result {
             Err(ExecutionError::Panic(text)) => {
                 assert!(text.contains("a defect at the account"), "{index}: {text}");
-                assert!(matches!(index % some.len(), 1 | 11 | 14), "{index}");
             }
             result => assert_eq!(*result, expected[index % some.len()], "{index}"),
         }

@@ -17,16 +17,17 @@ impl Journal {
             let slot = &self.slots[i as usize];
             slot.key == *key && slot.account == account
         };
-        let index = if self.slot_index.is_few() {
-            self.slot_index.find(tag(account, key), || self.hasher.slot(account, key), is_it)?
+        let many = !self.slot_index.is_few();
+        let place = key.0[0] as usize % RECENT_SLOTS;
+        let recent = self.recent_slots[place];
+        let index = if many && (recent as usize) < self.slots.len() && is_it(recent) {
+            recent
         } else {
-            let recent = self.recent_slots[key.0[0] as usize % RECENT_SLOTS];
-            let known = (recent as usize) < self.slots.len() && is_it(recent);
-            let found = || self.slot_index.find(tag(account, key), || self.hasher.slot(account, key), is_it);
-            let index = if known { recent } else { found()? };
-            self.recent_slots[key.0[0] as usize % RECENT_SLOTS] = index;
-            index
+            self.slot_index.find(tag(account, key), || self.hasher.slot(account, key), is_it)?
         };
+        if many {
+            self.recent_slots[place] = index;
+        }
         let incarnation = self.accounts[account as usize].incarnation;
         let slot = &mut self.slots[index as usize];
         if slot.incarnation != incarnation {
