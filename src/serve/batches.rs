@@ -57,7 +57,6 @@ struct Shared {
     fetchers: Arc<Pool>,
     /// For calls that are too long.
     background: Arc<Background>,
-    threads: rayon::ThreadPool,
     window: Duration,
     first: u64,
 }
@@ -66,8 +65,8 @@ struct Shared {
 pub struct Settings {
     /// What executes them.
     pub backend: Box<dyn Backend + Send + Sync>,
-    /// The threads that it may use.
-    pub threads: rayon::ThreadPool,
+    /// How many threads it may use: that of the batches, and others.
+    pub threads: usize,
     /// For calls that lack state.
     pub fetchers: Arc<Pool>,
     /// For calls that are too long.
@@ -84,7 +83,7 @@ impl Batches {
     pub fn start(settings: Settings, tenants: Arc<Tenants>, metrics: Arc<Metrics>) -> std::io::Result<Self> {
         let Settings { backend, threads, fetchers, background, window } = settings;
         let shares: Vec<_> = tenants.list().iter().map(|tenant| tenant.share).collect();
-        let state = State::new(&shares, threads.current_num_threads());
+        let state = State::new(&shares, threads);
         let first = state.first;
         let shared = Arc::new(Shared {
             state: Mutex::new(state),
@@ -94,13 +93,34 @@ impl Batches {
             backend,
             fetchers,
             background,
-            threads,
             window,
             first,
         });
         let worker = Arc::clone(&shared);
-        let thread = std::thread::Builder::new().name("batches".to_owned()).spawn(move || worker.work())?;
-        Ok(Self { shared, thread: Some(thread) })
+        let (tell, told) = std::sync::mpsc::channel();
+        let work = move || {
+            // This thread is one of those that execute: a small batch needs no other one to wake.
+            let pool = rayon::ThreadPoolBuilder::new()
+                .num_threads(threads)
+                .thread_name(|index| format!("lanes-{index}"))
+                .use_current_thread()
+                .build();
+            match pool {
+                Ok(pool) => {
+                    let _ = tell.send(Ok(()));
+                    worker.work(&pool);
+                }
+                Err(error) => {
+                    let _ = tell.send(Err(error));
+                }
+            }
+        };
+        let thread = std::thread::Builder::new().name("batches".to_owned()).spawn(work)?;
+        match told.recv() {
+            Ok(Ok(())) => Ok(Self { shared, thread: Some(thread) }),
+            Ok(Err(error)) => Err(std::io::Error::other(error)),
+            Err(error) => Err(std::io::Error::other(error)),
+        }
     }
 
     /// Queues calls.
@@ -178,14 +198,14 @@ impl Shared {
         apart.into_iter().for_each(|job| self.run_apart(job));
     }
 
-    fn work(self: &Arc<Self>) {
+    fn work(self: &Arc<Self>, pool: &rayon::ThreadPool) {
         while let Some(jobs) = self.gather() {
             self.metrics.waiting.dec_by(jobs.len() as i64);
             let (wanted, gone): (Vec<Job>, Vec<Job>) = jobs.into_iter().partition(|job| !job.slot.is_abandoned());
             self.settle(gone.iter().map(|job| (job.tenant, 1)));
             drop(gone);
             if !wanted.is_empty() {
-                self.execute(wanted);
+                self.execute(wanted, pool);
             }
         }
     }
@@ -243,11 +263,11 @@ impl Shared {
         }
     }
 
-    fn execute(self: &Arc<Self>, jobs: Vec<Job>) {
+    fn execute(self: &Arc<Self>, jobs: Vec<Job>, pool: &rayon::ThreadPool) {
         self.metrics.batch(jobs.len());
         let allowances = self.allowances();
         let (batch, limits) = self.batch(&jobs, &allowances);
-        let run = || self.threads.install(|| self.backend.execute(&batch));
+        let run = || pool.install(|| self.backend.execute(&batch));
         let results = catch_unwind(AssertUnwindSafe(run)).unwrap_or_default();
         drop(batch);
         let mut results = results.into_iter();
@@ -279,7 +299,7 @@ impl Shared {
         };
         self.settle(jobs.iter().zip(&ends).map(|(job, end)| (job.tenant, cost(end))));
         self.judge(&jobs, &ends);
-        self.hand_out(jobs, ends);
+        self.hand_out(jobs, ends, pool);
     }
 
     /// The batch of some calls: one environment for all that have tenant, state and terms in common. Beside it, for each call, the
@@ -288,11 +308,14 @@ impl Shared {
         let mut batch = Batch::default();
         let mut limits = Vec::with_capacity(jobs.len());
         let mut known: HashMap<_, (u32, Option<u64>)> = HashMap::new();
+        // Those of one body follow each other.
+        let mut last = None;
         let mut views: HashMap<usize, Arc<dyn StateView>> = HashMap::new();
         batch.transactions.reserve(jobs.len());
         for job in jobs {
             let (at, terms) = (Arc::as_ptr(&job.snapshot) as usize, job.call.terms());
-            let (index, most) = *known.entry((job.tenant, at, terms, job.second)).or_insert_with(|| {
+            let key = (job.tenant, at, terms, job.second);
+            let make = || {
                 let view = views.entry(at).or_insert_with(|| job.snapshot.view());
                 let mut environment = job.snapshot.environment(Arc::clone(view), terms, false);
                 let tenant = self.tenants.list().get(job.tenant);
@@ -301,7 +324,12 @@ impl Shared {
                 let most = tenant.and_then(|tenant| restrict(&mut environment, tenant, allowance));
                 batch.environments.push(environment);
                 (batch.environments.len() as u32 - 1, most)
-            });
+            };
+            let (index, most) = match last {
+                Some((same, known)) if same == key => known,
+                _ => *known.entry(key).or_insert_with(make),
+            };
+            last = Some((key, (index, most)));
             limits.push(most);
             let transaction: Transaction =
                 job.call.transaction(cap(&self.tenants, job.tenant), job.snapshot.rules().fork, 0);
@@ -310,7 +338,7 @@ impl Shared {
         (batch, limits)
     }
 
-    fn hand_out(self: &Arc<Self>, jobs: Vec<Job>, ends: Vec<End>) {
+    fn hand_out(self: &Arc<Self>, jobs: Vec<Job>, ends: Vec<End>, pool: &rayon::ThreadPool) {
         let mut lacking: HashMap<(usize, usize), Vec<(Job, Key)>> = HashMap::new();
         let (mut answered, mut again) = (Vec::with_capacity(jobs.len()), Vec::new());
         for (mut job, end) in jobs.into_iter().zip(ends) {
@@ -342,7 +370,7 @@ impl Shared {
         if answered.len() < 256 {
             answered.into_iter().for_each(answer);
         } else {
-            self.threads.install(|| answered.into_par_iter().for_each(answer));
+            pool.install(|| answered.into_par_iter().for_each(answer));
         }
         for ((tenant, _), jobs) in lacking {
             self.fetch(tenant, jobs);

@@ -13,14 +13,14 @@ pub const GAS_CAP: u64 = 50_000_000;
 ///
 /// # Errors
 /// When they contradict each other.
-pub fn call(args: CallArgs, chain_id: u64) -> Result<Call, Failure> {
+pub fn call(mut args: CallArgs, chain_id: u64) -> Result<Call, Failure> {
     args.check()?;
     if let Some(Hex(got)) = args.chain_id
         && got != chain_id
     {
         return Err(Failure::params(format!("chainId does not match node's (have={got}, want={chain_id})")));
     }
-    let input = args.input()?;
+    let input = args.take_input()?;
     let fee = |fee: Option<Hex<U256>>| fee.map(|fee| fee.0);
     let (max_fee, tip) = match args.gas_price {
         Some(Hex(price)) => (Some(price), Some(price)),

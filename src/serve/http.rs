@@ -3,7 +3,7 @@
 use super::jsonrpc::{self, Answer, Body, Failure, Request as Call};
 use super::metrics::label;
 use super::reply::Group;
-use super::service::Service;
+use super::service::{Gathered, Service};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{self, HeaderMap, HeaderValue};
@@ -177,7 +177,7 @@ async fn all<'a>(
     let start = Instant::now();
     let admitted = service.admit(tenant, requests.len());
     let (waiting, slots) = Group::of(requests.len());
-    let (mut about, mut calls) = (Vec::with_capacity(requests.len()), Vec::new());
+    let (mut about, mut gathered) = (Vec::with_capacity(requests.len()), Gathered::default());
     for (request, slot) in requests.into_iter().zip(slots) {
         let request = request.and_then(|request| request.check().map(|()| request));
         match request {
@@ -186,15 +186,20 @@ async fn all<'a>(
                 slot.answer(Err(failure));
             }
             Ok(request) => {
-                about.push((request.id, label(&request.method)));
+                let method = match about.last() {
+                    // Mostly they are all the same.
+                    Some((_, last)) if *last == request.method => *last,
+                    _ => label(&request.method),
+                };
+                about.push((request.id, method));
                 match &admitted {
-                    Ok(_) => service.submit(tenant, &request, slot, &mut calls),
+                    Ok(_) => service.submit(tenant, &request, slot, &mut gathered),
                     Err(failure) => slot.answer(Err(failure.clone())),
                 }
             }
         }
     }
-    service.queue_all(calls);
+    service.queue_all(gathered);
     let group = waiting.answers().await;
     drop(admitted);
     let took = start.elapsed();

@@ -108,16 +108,16 @@ pub struct CallArgs {
 }
 
 impl CallArgs {
-    /// Call data or initcode, under whichever name.
+    /// Takes call data or initcode, under whichever name.
     ///
     /// # Errors
     /// When both names are there and differ.
-    pub fn input(&self) -> Result<Bytes, Failure> {
-        match (&self.input, &self.data) {
+    pub fn take_input(&mut self) -> Result<Bytes, Failure> {
+        match (self.input.take(), self.data.take()) {
             (Some(input), Some(data)) if input != data => Err(Failure::params(
                 "both \"data\" and \"input\" are set and not equal. Please use \"input\" to pass transaction call data",
             )),
-            (Some(bytes), _) | (None, Some(bytes)) => Ok(bytes.0.clone()),
+            (Some(bytes), _) | (None, Some(bytes)) => Ok(bytes.0),
             (None, None) => Ok(Bytes::new()),
         }
     }

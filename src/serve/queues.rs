@@ -31,8 +31,8 @@ pub struct Job {
     pub tenant: usize,
     /// The state that it runs on.
     pub snapshot: Arc<Snapshot>,
-    /// The call.
-    pub call: Call,
+    /// The call. In a box, as a job moves often.
+    pub call: Box<Call>,
     /// Who waits for it.
     pub slot: Slot,
     /// Rounds of missing state so far.
@@ -61,7 +61,8 @@ pub struct State {
     pub scheduler: Scheduler,
     /// Calls that wait.
     pub waiting: usize,
-    /// The calls of the batch before. As many are waited for: whoever was answered may well ask again.
+    /// Half of the calls of the batch before. As many are waited for: whoever was answered may well ask again. The others are read while these
+    /// are executed; if all were waited for, reading and executing would take turns.
     pub target: usize,
     /// When the first of those that wait came.
     pub since: Option<Instant>,
@@ -139,7 +140,7 @@ impl State {
             }
         }
         *waiting -= jobs.len();
-        *target = jobs.len().max(1);
+        *target = (jobs.len() / 2).max(1);
         if *waiting == 0 {
             *since = None;
         }
@@ -163,7 +164,7 @@ mod tests {
         for (tenant, count) in counts.iter().enumerate() {
             let (_, slots) = Group::of(*count);
             let job =
-                |slot| Job { tenant, snapshot: Arc::clone(&snapshot), call: Call::default(), slot, rounds: 0, second };
+                |slot| Job { tenant, snapshot: Arc::clone(&snapshot), call: Box::default(), slot, rounds: 0, second };
             state.queues[tenant].jobs.extend(slots.into_iter().map(job));
             state.waiting += count;
         }

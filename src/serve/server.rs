@@ -139,14 +139,9 @@ impl Server {
         };
         let quick = Arc::new(Pool::start(quick, &shares, Some(Arc::clone(&background))).map_err(threads)?);
         let fetchers = Arc::new(Pool::start(FETCHERS, &shares, None).map_err(threads)?);
-        let workers = rayon::ThreadPoolBuilder::new()
-            .num_threads(config.threads)
-            .thread_name(|index| format!("lanes-{index}"))
-            .build()
-            .map_err(|error| ServeError::Threads(error.to_string()))?;
         let settings = batches::Settings {
             backend: config.backend,
-            threads: workers,
+            threads: config.threads,
             fetchers,
             background,
             window: config.window,

@@ -49,6 +49,14 @@ impl Drop for Admitted<'_> {
     }
 }
 
+/// What the requests of one body come to that only wait for their batch.
+#[derive(Default)]
+pub struct Gathered {
+    calls: Vec<Job>,
+    /// The block that was asked for last: mostly the next one asks for the same.
+    block: Option<(BlockId, Arc<Pinned>)>,
+}
+
 /// The parameters of `eth_call`.
 type CallParams = Positional<CallArgs, BlockId, StateOverrideArgs, BlockOverrideArgs>;
 
@@ -85,16 +93,16 @@ impl Service {
         (head.is_some(), json.to_string())
     }
 
-    /// Answers a request, sooner or later; a call that only waits for its batch is added to `calls`, for [`Self::queue_all`]. It must be
+    /// Answers a request, sooner or later; a call that only waits for its batch is gathered, for [`Self::queue_all`]. It must be
     /// called within the runtime.
-    pub fn submit(self: &Arc<Self>, tenant: usize, request: &Request<'_>, slot: Slot, calls: &mut Vec<Job>) {
+    pub fn submit(self: &Arc<Self>, tenant: usize, request: &Request<'_>, slot: Slot, gathered: &mut Gathered) {
         let Some(owner) = self.tenants.list().get(tenant) else { return };
         if !owner.may_call(&request.method) {
             return slot.answer(Err(Failure::no_method(&request.method)));
         }
         match Method::named(&request.method) {
             Some(Method::Call) => match self.call(tenant, request.params()) {
-                Ok((block, job)) => self.queue(tenant, block, job, slot, calls),
+                Ok((block, job)) => self.queue(tenant, block, job, slot, gathered),
                 Err(failure) => slot.answer(Err(failure)),
             },
             Some(method) => match methods::prepare(method, request.params()) {
@@ -106,22 +114,25 @@ impl Service {
     }
 
     /// Queues calls for the next batch.
-    pub fn queue_all(&self, calls: Vec<Job>) {
-        if !calls.is_empty() {
-            self.batches.push(calls);
+    pub fn queue_all(&self, gathered: Gathered) {
+        if !gathered.calls.is_empty() {
+            self.batches.push(gathered.calls);
         }
     }
 
     fn call(&self, tenant: usize, params: &str) -> Result<(BlockId, Pending), Failure> {
         let Positional(args, block, state, overrides): CallParams = params::read(params)?;
-        let call = calls::call(args, self.blocks.chain_id())?;
+        let call = Box::new(calls::call(args, self.blocks.chain_id())?);
         Ok((block.unwrap_or(BlockId::Latest), Pending { tenant, call, state, overrides }))
     }
 
     /// A call for the next batch, once its block is at hand.
-    fn queue(self: &Arc<Self>, tenant: usize, block: BlockId, pending: Pending, slot: Slot, calls: &mut Vec<Job>) {
-        if let Some(pinned) = self.blocks.at_hand(&block) {
-            calls.extend(Self::job(&pinned, pending, slot));
+    fn queue(self: &Arc<Self>, tenant: usize, block: BlockId, pending: Pending, slot: Slot, gathered: &mut Gathered) {
+        if !gathered.block.as_ref().is_some_and(|(last, _)| *last == block) {
+            gathered.block = self.blocks.at_hand(&block).map(|pinned| (block, pinned));
+        }
+        if let Some((_, pinned)) = &gathered.block {
+            gathered.calls.extend(Self::job(pinned, pending, slot));
             return;
         }
         let service = Arc::clone(self);
@@ -129,7 +140,11 @@ impl Service {
         let task = move |_: u64| {
             if let Some((pending, slot)) = work.take() {
                 match service.blocks.find(&block) {
-                    Ok(pinned) => service.queue_all(Self::job(&pinned, pending, slot).into_iter().collect()),
+                    Ok(pinned) => {
+                        if let Some(job) = Self::job(&pinned, pending, slot) {
+                            service.batches.push(vec![job]);
+                        }
+                    }
                     Err(failure) => slot.answer(Err(failure)),
                 }
             }
@@ -205,7 +220,7 @@ impl Service {
 /// A call whose block is not at hand yet.
 struct Pending {
     tenant: usize,
-    call: crate::executor::Call,
+    call: Box<crate::executor::Call>,
     state: Option<StateOverrideArgs>,
     overrides: Option<BlockOverrideArgs>,
 }

@@ -1,4 +1,6 @@
-//! A calm tenant asks at a steady pace, alone and beside one that floods the server: by how much its p99 rises.
+//! A calm tenant asks at a steady pace, alone and beside one that floods the server: by how much its p99 rises. Beside a mere loop of
+//! another process, too, that has a processor only while nothing else wants it: what the machine itself makes of a busy processor, which no server
+//! can help.
 
 use super::load::{Connection, Figures, HOLDERS, ROUNDS, call, check, figures, median, spread};
 use super::process::Served;
@@ -8,6 +10,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
+use thread_priority::{NormalThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy};
 
 /// Between two requests of a calm connection.
 const PACE: Duration = Duration::from_millis(5);
@@ -35,14 +38,29 @@ fn endless(method: &str, function: usize) -> String {
     )
 }
 
-/// What the calm tenant sees within some time; `kind` is what the flood consists of, if there is one.
-fn measure(
-    address: &str,
-    token: &str,
-    time: Duration,
-    kind: Option<(&str, bool)>,
-    ended: &AtomicUsize,
-) -> Result<Figures> {
+/// What there is beside the calm tenant.
+#[derive(Clone, Copy)]
+enum Beside<'a> {
+    Nothing,
+    /// A loop that has nothing to do with the server, on as many processors as it leaves to a tenant that floods it.
+    Loop,
+    /// A flood by this method, of one function or of another one each time.
+    Flood(&'a str, bool),
+}
+
+/// Uses a processor while nothing else does.
+fn idle_loop(stop: &AtomicBool) {
+    let idle = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
+    let thread = thread_priority::thread_native_id();
+    // Where it is not allowed, the loop is of low priority only.
+    let _ = thread_priority::set_thread_priority_and_policy(thread, ThreadPriority::Min, idle);
+    while !stop.load(Ordering::Relaxed) {
+        std::hint::black_box((0..10_000u32).fold(0u32, |sum, next| std::hint::black_box(sum ^ next)));
+    }
+}
+
+/// What the calm tenant sees within some time.
+fn measure(address: &str, token: &str, time: Duration, beside: Beside<'_>, ended: &AtomicUsize) -> Result<Figures> {
     let (stop, sent) = (AtomicBool::new(false), AtomicUsize::new(0));
     std::thread::scope(|scope| {
         let (stop, sent) = (&stop, &sent);
@@ -56,9 +74,15 @@ fn measure(
             }
             Ok(())
         };
-        let threads: Vec<_> = kind.map_or_else(Vec::new, |(method, varied)| {
-            (0..FLOOD).map(|_| scope.spawn(move || flood(method, varied))).collect()
-        });
+        let processors = std::thread::available_parallelism().map_or(1, |count| (count.get() / 2).max(1));
+        let (mut threads, mut loops) = (Vec::new(), Vec::new());
+        match beside {
+            Beside::Nothing => {}
+            Beside::Loop => loops.extend((0..processors).map(|_| scope.spawn(move || idle_loop(stop)))),
+            Beside::Flood(method, varied) => {
+                threads.extend((0..FLOOD).map(|_| scope.spawn(move || flood(method, varied))));
+            }
+        }
         let calm = |offset: usize| -> Result<Vec<Duration>> {
             let mut connection = Connection::open(address, Some("calm-calm-calm-calm"))?;
             let (start, mut latencies) = (Instant::now(), Vec::new());
@@ -86,6 +110,7 @@ fn measure(
         for thread in threads {
             thread.join().map_err(|_| anyhow::anyhow!("a client panicked"))??;
         }
+        drop(loops);
         Ok(figures(all.len(), time, all))
     })
 }
@@ -101,44 +126,52 @@ pub fn run(builds: &[&Path], node: &str, token: &str, (seconds, only): (f64, &st
     for build in builds {
         let served = Served::start(build, node, &["--tenants", &tenants])?;
         // Its state is at hand from here on.
-        measure(&served.address, token, time, None, &AtomicUsize::new(0))?;
+        measure(&served.address, token, time, Beside::Nothing, &AtomicUsize::new(0))?;
         servers.push(served);
     }
     writeln!(
         text,
         "\n## A tenant that floods the server\n\nA calm tenant sends {} calls a second over {CALM} connections, at a steady pace and each on time, alone and beside a tenant whose \
-        {FLOOD} connections send nothing but endless loops (50 million gas each). Every answer is checked. {seconds} seconds each, in turn, {ROUNDS} rounds; median (minimum-maximum).\n",
+        {FLOOD} connections send nothing but endless loops (50 million gas each). Between the two, beside a loop of another process that has a processor only while nothing else wants it, as the flood's calls \
+        do: what the machine makes of that. Every answer is checked. {seconds} seconds each, in turn, {ROUNDS} rounds; median (minimum-maximum).\n",
         CALM as u128 * 1000 / PACE.as_millis()
     )?;
     writeln!(
         text,
-        "| the flood | calm p50 ms: alone, beside it | calm p99 ms: alone, beside it | p99 rises to | loops ended |"
+        "| the flood | calm p50 ms: alone, beside a loop, beside the flood | calm p99 ms: the same | p99 rises from alone to | from beside a loop to | loops ended |"
     )?;
-    writeln!(text, "| --- | --- | --- | --- | --- |")?;
+    writeln!(text, "| --- | --- | --- | --- | --- | --- |")?;
     let mut worst = 0.0f64;
     for (name, method, varied) in KINDS.into_iter().filter(|(name, ..)| name.contains(only)) {
-        let mut rounds: Vec<_> = servers.iter().map(|_| (Vec::new(), Vec::new(), AtomicUsize::new(0))).collect();
+        let mut rounds: Vec<_> = servers.iter().map(|_| (Default::default(), AtomicUsize::new(0))).collect();
         for _ in 0..ROUNDS {
-            for (served, (alone, beside, ended)) in servers.iter().zip(&mut rounds) {
-                alone.push(measure(&served.address, token, time, None, ended)?);
-                beside.push(measure(&served.address, token, time, Some((method, varied)), ended)?);
+            for (served, (figures, ended)) in servers.iter().zip(&mut rounds) {
+                let figures: &mut [Vec<Figures>; 3] = figures;
+                let beside = [Beside::Nothing, Beside::Loop, Beside::Flood(method, varied)];
+                for (list, beside) in figures.iter_mut().zip(beside) {
+                    list.push(measure(&served.address, token, time, beside, ended)?);
+                }
             }
         }
-        for (index, (alone, beside, ended)) in rounds.into_iter().enumerate() {
-            let factors: Vec<f64> = beside.iter().zip(&alone).map(|(beside, alone)| beside.p99 / alone.p99).collect();
-            let of = |list: &[Figures], field: fn(&Figures) -> f64| spread(&list.iter().map(field).collect::<Vec<_>>());
+        for (index, ([alone, looped, flooded], ended)) in rounds.into_iter().enumerate() {
+            let rise = |from: &[Figures]| -> Vec<f64> {
+                flooded.iter().zip(from).map(|(beside, before)| beside.p99 / before.p99).collect()
+            };
+            let factors = rise(&alone);
+            let of = |field: fn(&Figures) -> f64| {
+                [&alone, &looped, &flooded].map(|list| spread(&list.iter().map(field).collect::<Vec<_>>())).join(", ")
+            };
             let build = builds
                 .get(index)
                 .filter(|_| builds.len() > 1)
                 .map_or(String::new(), |build| format!(" ({})", build.display()));
             writeln!(
                 text,
-                "| {name}{build} | {}, {} | {}, {} | {} | {} |",
-                of(&alone, |it| it.p50),
-                of(&beside, |it| it.p50),
-                of(&alone, |it| it.p99),
-                of(&beside, |it| it.p99),
+                "| {name}{build} | {} | {} | {} | {} | {} |",
+                of(|it| it.p50),
+                of(|it| it.p99),
                 spread(&factors),
+                spread(&rise(&looped)),
                 ended.into_inner()
             )?;
             if index == 0 {
