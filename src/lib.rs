@@ -144,6 +144,7 @@
 //! | feature | default | what |
 //! | --- | --- | --- |
 //! | `alloy` | yes | conversions to and from alloy's types ([`executor::ToAlloy`], [`executor::FromAlloy`]) |
+//! | `mimalloc` | yes | the allocator of the tool `isolane`; the library uses whichever its program has |
 //! | `revm` | yes | any revm `DatabaseRef` as a source, snapshots as databases, conversions; the independent judge of `isolane diff` |
 //!
 //! [docs/embedding.md](https://docs.rs/crate/isolane/latest/source/docs/embedding.md) is the guide.

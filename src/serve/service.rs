@@ -57,8 +57,8 @@ pub struct Gathered {
     block: Option<(BlockId, Arc<Pinned>)>,
 }
 
-/// The parameters of `eth_call`.
-type CallParams = Positional<CallArgs, BlockId, StateOverrideArgs, BlockOverrideArgs>;
+/// The parameters of `eth_call`. The large ones in boxes, as they travel through several layers of parsing.
+type CallParams = Positional<Box<CallArgs>, BlockId, StateOverrideArgs, Box<BlockOverrideArgs>>;
 
 impl Service {
     /// Lets so many requests of a tenant in.
@@ -122,7 +122,7 @@ impl Service {
 
     fn call(&self, tenant: usize, params: &str) -> Result<(BlockId, Pending), Failure> {
         let Positional(args, block, state, overrides): CallParams = params::read(params)?;
-        let call = Box::new(calls::call(args, self.blocks.chain_id())?);
+        let call = Box::new(calls::call(*args, self.blocks.chain_id())?);
         Ok((block.unwrap_or(BlockId::Latest), Pending { tenant, call, state, overrides }))
     }
 
@@ -158,7 +158,7 @@ impl Service {
         let Pending { tenant, call, state, overrides } = pending;
         let snapshot = match (&state, &overrides) {
             (None, None) => Arc::clone(&pinned.snapshot),
-            _ => match calls::overridden(Snapshot::clone(&pinned.snapshot), state, overrides.as_ref()) {
+            _ => match calls::overridden(Snapshot::clone(&pinned.snapshot), state, overrides.as_deref()) {
                 Ok(snapshot) => Arc::new(snapshot),
                 Err(failure) => {
                     slot.answer(Err(failure));
@@ -222,5 +222,5 @@ struct Pending {
     tenant: usize,
     call: Box<crate::executor::Call>,
     state: Option<StateOverrideArgs>,
-    overrides: Option<BlockOverrideArgs>,
+    overrides: Option<Box<BlockOverrideArgs>>,
 }
