@@ -406,10 +406,10 @@ mod tests {
         let text = format!(
             "[{{\"to\":\"{to}\",\"gas\":\"0x5208\",\"data\":\"0x01\"}},null,{{\"{to}\":{{\"code\":\"0xfe\"}}}}]"
         );
-        let CallParams { 0: call, 1: block, 2: state, 3: overrides } = read(&text).expect("parameters");
+        let CallParams { 0: mut call, 1: block, 2: state, 3: overrides } = read(&text).expect("parameters");
         assert_eq!((call.gas, block, overrides.is_some()), (Some(Hex(21_000)), None, false));
         assert_eq!(state.expect("overrides").0.len(), 1);
-        assert_eq!(call.input().expect("one"), Bytes::from_static(&[1]));
+        assert_eq!(call.take_input().expect("one"), Bytes::from_static(&[1]));
         for (text, expected) in [
             ("[]", "missing value for required argument 0"),
             ("{}", "an array of parameters"),
@@ -428,8 +428,8 @@ mod tests {
     #[test]
     fn arguments_that_contradict_each_other() {
         let check = |text: &str| serde_json::from_str::<CallArgs>(text).expect("arguments");
-        assert!(check("{\"data\":\"0x01\",\"input\":\"0x02\"}").input().is_err());
-        assert!(check("{\"data\":\"0x01\",\"input\":\"0x01\"}").input().is_ok());
+        assert!(check("{\"data\":\"0x01\",\"input\":\"0x02\"}").take_input().is_err());
+        assert!(check("{\"data\":\"0x01\",\"input\":\"0x01\"}").take_input().is_ok());
         assert!(check("{\"gasPrice\":\"0x1\",\"maxFeePerGas\":\"0x1\"}").check().is_err());
         assert!(check("{\"maxFeePerGas\":\"0x1\",\"maxPriorityFeePerGas\":\"0x2\"}").check().is_err());
         assert!(check("{\"maxFeePerGas\":\"0x2\",\"maxPriorityFeePerGas\":\"0x2\"}").check().is_ok());
