@@ -10,7 +10,6 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
-use thread_priority::{NormalThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy};
 
 /// Between two requests of a calm connection.
 const PACE: Duration = Duration::from_millis(5);
@@ -50,10 +49,14 @@ enum Beside<'a> {
 
 /// Uses a processor while nothing else does.
 fn idle_loop(stop: &AtomicBool) {
-    let idle = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
-    let thread = thread_priority::thread_native_id();
-    // Where it is not allowed, the loop is of low priority only.
-    let _ = thread_priority::set_thread_priority_and_policy(thread, ThreadPriority::Min, idle);
+    // Where there is no such thing, or it is not allowed, the loop is like any other.
+    #[cfg(target_os = "linux")]
+    {
+        use thread_priority::{NormalThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy};
+        let idle = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
+        let thread = thread_priority::thread_native_id();
+        let _ = thread_priority::set_thread_priority_and_policy(thread, ThreadPriority::Min, idle);
+    }
     while !stop.load(Ordering::Relaxed) {
         std::hint::black_box((0..10_000u32).fold(0u32, |sum, next| std::hint::black_box(sum ^ next)));
     }
