@@ -83,9 +83,9 @@ fn fetch_checked(
         if stack.len() < operands.need {
             return Err(Halt::StackUnderflow);
         }
-        return Ok(Instruction { op: byte, arg: operands.arg });
+        return Ok(Instruction::new(byte, operands.arg));
     }
-    Ok(Instruction { op: byte, arg: pc as u32 })
+    Ok(Instruction::new(byte, pc as u32))
 }
 
 #[inline(never)]
@@ -212,8 +212,95 @@ fn run_form<const CHECKED: bool, H: Hook>(
                 stack.drop(1);
             }
             inner::SWAP_POP if !CHECKED => {
-                let top = stack.pop();
-                stack.set(instruction.arg as usize - 1, &top);
+                stack.set(usize::from(instruction.also), &stack.peek(0));
+                stack.drop(instruction.arg as usize);
+            }
+            inner::POPS if !CHECKED => stack.drop(instruction.arg as usize),
+            inner::SUB_SMALL if !CHECKED => {
+                let rest = op::arithmetic::wrapping_sub(&stack.peek(0), &U256([u64::from(instruction.arg), 0, 0, 0]));
+                stack.set(0, &rest);
+            }
+            inner::SUB_TOP if !CHECKED => {
+                let rest = op::arithmetic::wrapping_sub(&stack.peek(1), &stack.peek(0));
+                stack.drop(1);
+                stack.set(0, &rest);
+            }
+            inner::DUP_ADD if !CHECKED => {
+                let item = stack.peek(usize::from(instruction.also));
+                let sum = op::arithmetic::wrapping_add(&item, &stack.peek(0));
+                stack.set(0, &sum);
+            }
+            inner::DUP_ADD_SMALL if !CHECKED => {
+                let item = stack.peek(usize::from(instruction.also));
+                stack.push(op::arithmetic::wrapping_add(&item, &U256([u64::from(instruction.arg), 0, 0, 0])));
+            }
+            inner::DUP_MLOAD if !CHECKED => {
+                let offset = stack.peek(usize::from(instruction.also));
+                let offset = attempt!('run, frame.memory.require(&offset, 32, &mut gas));
+                stack.push(frame.memory.load(offset));
+            }
+            inner::DUP_MSTORE if !CHECKED => {
+                let offset = stack.peek(usize::from(instruction.also));
+                let offset = attempt!('run, frame.memory.require(&offset, 32, &mut gas));
+                frame.memory.store(offset, &stack.peek(0));
+                stack.drop(1);
+            }
+            inner::DUP_MSTORE_SMALL if !CHECKED => {
+                let offset = U256([u64::from(instruction.arg), 0, 0, 0]);
+                let offset = attempt!('run, frame.memory.require(&offset, 32, &mut gas));
+                frame.memory.store(offset, &stack.peek(usize::from(instruction.also)));
+            }
+            inner::PUSH_MSTORE_SMALL if !CHECKED => {
+                let offset = U256([u64::from(instruction.arg), 0, 0, 0]);
+                let offset = attempt!('run, frame.memory.require(&offset, 32, &mut gas));
+                frame.memory.store(offset, &U256([u64::from(instruction.also), 0, 0, 0]));
+            }
+            inner::PUSH_PUSH if !CHECKED => {
+                stack.push(U256([u64::from(instruction.arg), 0, 0, 0]));
+                stack.push(U256([u64::from(instruction.also), 0, 0, 0]));
+            }
+            inner::PUSH_DUP if !CHECKED => {
+                stack.push(U256([u64::from(instruction.arg), 0, 0, 0]));
+                stack.dup(usize::from(instruction.also));
+            }
+            inner::DUP_DUP if !CHECKED => {
+                stack.dup(instruction.arg as usize);
+                stack.dup(usize::from(instruction.also));
+            }
+            inner::DUP_JUMPI_TO if !CHECKED => {
+                if !op::comparison::is_zero(&stack.peek(usize::from(instruction.also))) {
+                    go!(instruction.arg as usize);
+                }
+            }
+            inner::DUP_JUMPI_ZERO_TO if !CHECKED => {
+                if op::comparison::is_zero(&stack.peek(usize::from(instruction.also))) {
+                    go!(instruction.arg as usize);
+                }
+            }
+            inner::CHOOSE if !CHECKED => {
+                let choice = program.choices[instruction.arg as usize];
+                if stack.peek(0) == U256([u64::from(choice.value), 0, 0, 0]) {
+                    go!(choice.target as usize);
+                }
+            }
+            inner::DUP_JUMPI_TO_PC if !CHECKED => {
+                if !op::comparison::is_zero(&stack.peek(usize::from(instruction.also))) {
+                    go!(program.link(ip, &lane.rows));
+                    instructions = &program.instructions;
+                }
+            }
+            inner::DUP_JUMPI_ZERO_TO_PC if !CHECKED => {
+                if op::comparison::is_zero(&stack.peek(usize::from(instruction.also))) {
+                    go!(program.link(ip, &lane.rows));
+                    instructions = &program.instructions;
+                }
+            }
+            inner::CHOOSE_PC if !CHECKED => {
+                let choice = program.choices[instruction.arg as usize];
+                if stack.peek(0) == U256([u64::from(choice.value), 0, 0, 0]) {
+                    go!(program.link(ip, &lane.rows));
+                    instructions = &program.instructions;
+                }
             }
             inner::UNDEFINED if !CHECKED => break Err(Halt::UndefinedOpcode.into()),
 

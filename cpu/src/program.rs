@@ -8,6 +8,8 @@
 //! Where a block cannot be paid for or its stack does not suffice, and wherever else exactness at a single instruction
 //! matters, the interpreter leaves this form and executes the bytes themselves, one checked instruction at a time.
 
+mod fuse;
+
 use crate::jumpdest::JumpDests;
 use isolane_spec::gas::SCHEDULES;
 use isolane_spec::opcode::{exchanged_items, op, stack_index};
@@ -50,8 +52,44 @@ pub(crate) mod inner {
     pub const MLOAD_SMALL: u8 = 0xbf;
     /// PUSH `arg` and MSTORE.
     pub const MSTORE_SMALL: u8 = 0xc0;
-    /// SWAP and POP: the top goes `arg` items deeper.
+    /// SWAP and one or more POPs: the top goes `also` items deeper, then `arg` items go.
     pub const SWAP_POP: u8 = 0xc1;
+    /// Two or more POPs: `arg` items go.
+    pub const POPS: u8 = 0xc2;
+    /// PUSH `arg`, SWAP1 and SUB: the top less `arg`.
+    pub const SUB_SMALL: u8 = 0xc3;
+    /// SWAP1 and SUB: the item below the top less the top.
+    pub const SUB_TOP: u8 = 0xc4;
+    /// DUP of the item at `also` and ADD.
+    pub const DUP_ADD: u8 = 0xc5;
+    /// DUP of the item at `also`, PUSH `arg` and ADD.
+    pub const DUP_ADD_SMALL: u8 = 0xc6;
+    /// DUP of the item at `also` and MLOAD.
+    pub const DUP_MLOAD: u8 = 0xc7;
+    /// DUP of the item at `also` and MSTORE: the top goes where that item says.
+    pub const DUP_MSTORE: u8 = 0xc8;
+    /// DUP of the item at `also`, PUSH `arg` and MSTORE.
+    pub const DUP_MSTORE_SMALL: u8 = 0xc9;
+    /// PUSH `also`, PUSH `arg` and MSTORE.
+    pub const PUSH_MSTORE_SMALL: u8 = 0xca;
+    /// PUSH `arg` and PUSH `also`.
+    pub const PUSH_PUSH: u8 = 0xcb;
+    /// PUSH `arg` and DUP of the item that is then at `also`.
+    pub const PUSH_DUP: u8 = 0xcc;
+    /// DUP of the item at `arg` and DUP of the item that is then at `also`.
+    pub const DUP_DUP: u8 = 0xcd;
+    /// DUP of the item at `also`, PUSH and JUMPI: not decoded yet.
+    pub const DUP_JUMPI_TO_PC: u8 = 0xce;
+    /// DUP of the item at `also`, PUSH and JUMPI, decoded.
+    pub const DUP_JUMPI_TO: u8 = 0xcf;
+    /// DUP of the item at `also`, ISZERO, PUSH and JUMPI: not decoded yet.
+    pub const DUP_JUMPI_ZERO_TO_PC: u8 = 0xd0;
+    /// DUP of the item at `also`, ISZERO, PUSH and JUMPI, decoded.
+    pub const DUP_JUMPI_ZERO_TO: u8 = 0xd1;
+    /// DUP1, PUSH, EQ, PUSH and JUMPI, the choice `arg`: not decoded yet.
+    pub const CHOOSE_PC: u8 = 0xd2;
+    /// DUP1, PUSH, EQ, PUSH and JUMPI, the choice `arg`, decoded.
+    pub const CHOOSE: u8 = 0xd3;
 }
 
 /// One decoded instruction.
@@ -59,8 +97,24 @@ pub(crate) mod inner {
 pub(crate) struct Instruction {
     /// An opcode's byte or one of [`inner`].
     pub op: u8,
+    /// What else it works on: of an instruction that stands for several.
+    pub also: u16,
     /// What it works on.
     pub arg: u32,
+}
+
+impl Instruction {
+    pub fn new(op: u8, arg: u32) -> Self {
+        Self { op, also: 0, arg }
+    }
+}
+
+/// A jump that is made where the top of the stack has a value: what compilers make of a function's selector.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Choice {
+    pub value: u32,
+    /// In the bytes, or the instruction where that is decoded.
+    pub target: u32,
 }
 
 /// What a basic block needs.
@@ -177,6 +231,7 @@ pub(crate) struct Program {
     positions: Vec<u32>,
     pub blocks: Vec<Block>,
     pub constants: Vec<U256>,
+    pub choices: Vec<Choice>,
 }
 
 impl Program {
@@ -189,16 +244,17 @@ impl Program {
             jumpdests,
             entries: Vec::new(),
             start: UNDECODED,
-            instructions: vec![Instruction { op: inner::UNDEFINED, arg: 0 }],
+            instructions: vec![Instruction::new(inner::UNDEFINED, 0)],
             positions: vec![0],
             blocks: Vec::new(),
             constants: Vec::new(),
+            choices: Vec::new(),
         }
     }
 
     /// Bytes of memory that it takes, roughly.
     pub fn size(&self) -> usize {
-        self.code.len() * 5 + self.instructions.len() * 12 + self.blocks.len() * 12 + self.constants.len() * 32
+        self.code.len() * 5 + self.instructions.len() * 12 + self.blocks.len() * 12 + self.constants.len() * 32 + self.choices.len() * 8
     }
 
     /// Whether a jump may go there.
@@ -257,7 +313,7 @@ impl Program {
     }
 
     fn emit(&mut self, op: u8, arg: u32, pc: usize) {
-        self.instructions.push(Instruction { op, arg });
+        self.instructions.push(Instruction::new(op, arg));
         self.positions.push(pc as u32);
     }
 
@@ -331,13 +387,7 @@ impl Program {
                 }
                 op::PUSH0..=op::PUSH32 => {
                     let value = self.immediate(pc, usize::from(row.immediate));
-                    match word::to_u64(&value).and_then(|value| u32::try_from(value).ok()) {
-                        Some(small) => self.emit(inner::PUSH_SMALL, small, pc),
-                        None => {
-                            self.constants.push(value);
-                            self.emit(inner::PUSH_CONSTANT, self.constants.len() as u32 - 1, pc);
-                        }
-                    }
+                    self.emit_push(value, pc);
                 }
                 op::DUPN | op::SWAPN | op::EXCHANGE => match stack_operands(byte, self.byte(pc + 1)) {
                     Some(operands) => {
@@ -374,69 +424,10 @@ impl Program {
             }
             pc = after;
         };
+        self.pair(marker as usize + 1);
         // Clamped above what any stack can satisfy.
         let clamp = |count: i32| count.clamp(0, 1_025) as u16;
         self.blocks.push(Block { gas, steps, need: clamp(need), grow: clamp(grow), end: end as u32 });
         next
-    }
-
-    /// Makes one instruction of the previous one and an opcode where that pays. Returns whether it did.
-    fn fuse(&mut self, byte: u8) -> bool {
-        let Some(previous) = self.instructions.last_mut() else { return false };
-        let fused = match (previous.op, byte) {
-            (inner::PUSH_SMALL, op::ADD) => inner::ADD_SMALL,
-            (inner::PUSH_SMALL, op::EQ) => inner::EQ_SMALL,
-            (inner::PUSH_SMALL, op::SHL) if previous.arg < 256 => inner::SHL_SMALL,
-            (inner::PUSH_SMALL, op::SHR) if previous.arg < 256 => inner::SHR_SMALL,
-            (inner::PUSH_SMALL, op::MLOAD) => inner::MLOAD_SMALL,
-            (inner::PUSH_SMALL, op::MSTORE) => inner::MSTORE_SMALL,
-            (inner::PUSH_CONSTANT, op::AND) => inner::AND_CONSTANT,
-            (inner::PUSH_SMALL, op::AND) => {
-                self.constants.push(U256::from(previous.arg));
-                previous.arg = self.constants.len() as u32 - 1;
-                inner::AND_CONSTANT
-            }
-            (swap @ op::SWAP1..=op::SWAP16, op::POP) => {
-                previous.arg = u32::from(swap - op::SWAP1) + 1;
-                inner::SWAP_POP
-            }
-            _ => return false,
-        };
-        previous.op = fused;
-        true
-    }
-
-    /// A jump, fused with what is pushed right before it where that is known.
-    fn emit_jump(&mut self, byte: u8, pc: usize) {
-        let previous = self.instructions.len() - 1;
-        let target = match self.instructions[previous] {
-            Instruction { op: inner::PUSH_SMALL, arg } if self.is_jumpdest(arg as usize) => arg,
-            _ => return self.emit(byte, pc as u32, pc),
-        };
-        let fused = if byte == op::JUMP { inner::JUMP_TO_PC } else { inner::JUMPI_TO_PC };
-        self.instructions[previous] = Instruction { op: fused, arg: target };
-        if byte == op::JUMPI && self.instructions[previous - 1].op == op::ISZERO {
-            self.instructions.pop();
-            self.positions.pop();
-            self.instructions[previous - 1] = Instruction { op: inner::JUMPI_ZERO_TO_PC, arg: target };
-        }
-    }
-
-    /// Decodes the target of a fused jump and makes the jump direct. Returns the target's instruction.
-    #[cold]
-    #[inline(never)]
-    pub fn link(&mut self, instruction: usize, rows: &Rows) -> usize {
-        let Instruction { op, arg } = self.instructions[instruction];
-        let target = match self.entries[arg as usize] {
-            UNDECODED => self.decode(arg as usize, rows),
-            entry => entry,
-        };
-        let linked = match op {
-            inner::JUMP_TO_PC => inner::GOTO,
-            inner::JUMPI_TO_PC => inner::JUMPI_TO,
-            _ => inner::JUMPI_ZERO_TO,
-        };
-        self.instructions[instruction] = Instruction { op: linked, arg: target };
-        target as usize
     }
 }

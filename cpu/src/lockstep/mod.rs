@@ -5,6 +5,7 @@
 //! code, where they are in it, and the stack, whose items are words that all lanes have in common or columns of one word a
 //! lane ([`simd`]). Where lanes go apart they go on as paths ([`path`]), and join where they meet.
 
+mod fused;
 mod group;
 mod path;
 mod run;

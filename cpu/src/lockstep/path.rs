@@ -25,6 +25,12 @@ impl Value {
         Self { word, column: NONE }
     }
 
+    /// The same small number in all lanes.
+    #[inline(always)]
+    pub fn small(number: impl Into<u64>) -> Self {
+        Self::uniform(U256([number.into(), 0, 0, 0]))
+    }
+
     /// The word, if it is the same in all lanes.
     #[inline(always)]
     pub fn word(&self) -> Option<&U256> {

@@ -4,6 +4,7 @@
 //! and static gas in the same one spot. A lane that fails at an instruction leaves: it continues on the reference, in the
 //! checked form, from that very instruction, so that the place and the reason of a halt are the reference's own.
 
+use super::fused::is_plain;
 use super::path::{Columns, Path, Value};
 use super::simd::{Column, LANES, Limb, Mask, Simd};
 use super::statistics::Statistics;
@@ -209,22 +210,26 @@ impl Runner<'_> {
                     self.statistics.steps += u64::from(block.steps);
                     self.statistics.lane_steps += u64::from(block.steps) * u64::from(path.lanes.count_ones());
                 }
-                inner::PUSH_SMALL => path.stack.push(Value::uniform(U256([u64::from(instruction.arg), 0, 0, 0]))),
-                inner::PUSH_CONSTANT => {
-                    path.stack.push(Value::uniform(self.program.constants[instruction.arg as usize]));
-                }
                 inner::GOTO => ip = instruction.arg as usize,
                 inner::JUMP_TO_PC => ip = self.program.link(here, self.rows),
-                inner::JUMPI_TO | inner::JUMPI_TO_PC | inner::JUMPI_ZERO_TO | inner::JUMPI_ZERO_TO_PC => {
-                    let condition = path.peek(0);
-                    let mut taken = self.columns.nonzero(self.simd, &condition, path.lanes);
-                    if matches!(instruction.op, inner::JUMPI_ZERO_TO | inner::JUMPI_ZERO_TO_PC) {
-                        taken = path.lanes & !taken;
-                    }
-                    self.drop(path, 1);
+                jump @ (inner::JUMPI_TO
+                | inner::JUMPI_TO_PC
+                | inner::JUMPI_ZERO_TO
+                | inner::JUMPI_ZERO_TO_PC
+                | inner::DUP_JUMPI_TO
+                | inner::DUP_JUMPI_TO_PC
+                | inner::DUP_JUMPI_ZERO_TO
+                | inner::DUP_JUMPI_ZERO_TO_PC
+                | inner::CHOOSE
+                | inner::CHOOSE_PC) => {
+                    let taken = self.taken(path, instruction);
                     if taken != 0 {
-                        let target = match instruction.op {
-                            inner::JUMPI_TO | inner::JUMPI_ZERO_TO => instruction.arg as usize,
+                        let target = match jump {
+                            inner::JUMPI_TO
+                            | inner::JUMPI_ZERO_TO
+                            | inner::DUP_JUMPI_TO
+                            | inner::DUP_JUMPI_ZERO_TO => instruction.arg as usize,
+                            inner::CHOOSE => self.program.choices[instruction.arg as usize].target as usize,
                             _ => self.program.link(here, self.rows),
                         };
                         if taken != path.lanes {
@@ -237,45 +242,33 @@ impl Runner<'_> {
                         ip = target;
                     }
                 }
-                inner::ADD_SMALL => {
-                    path.stack.push(Value::uniform(U256([u64::from(instruction.arg), 0, 0, 0])));
-                    binary!(op::arithmetic::add, add);
-                }
-                inner::AND_CONSTANT => {
-                    path.stack.push(Value::uniform(self.program.constants[instruction.arg as usize]));
-                    binary!(op::bitwise::and, and);
-                }
-                inner::EQ_SMALL => {
-                    path.stack.push(Value::uniform(U256([u64::from(instruction.arg), 0, 0, 0])));
-                    truth!(op::comparison::eq, eq);
-                }
-                inner::SHL_SMALL => {
-                    path.stack.push(Value::uniform(U256([u64::from(instruction.arg), 0, 0, 0])));
-                    self.shift(path, op::bitwise::shl, Simd::shift_left);
-                }
-                inner::SHR_SMALL => {
-                    path.stack.push(Value::uniform(U256([u64::from(instruction.arg), 0, 0, 0])));
-                    self.shift(path, op::bitwise::shr, Simd::shift_right);
-                }
-                inner::MLOAD_SMALL => {
-                    let offset = Value::uniform(U256([u64::from(instruction.arg), 0, 0, 0]));
+                inner::MLOAD_SMALL | inner::DUP_MLOAD => {
+                    let offset = match instruction.op {
+                        inner::MLOAD_SMALL => Value::small(instruction.arg),
+                        _ => path.peek(instruction.also.into()),
+                    };
                     let (value, failed) = self.mload(path, &offset);
                     without!(failed, here, value);
                     path.stack.push(value);
                 }
-                inner::MSTORE_SMALL => {
-                    let offset = Value::uniform(U256([u64::from(instruction.arg), 0, 0, 0]));
-                    let value = path.peek(0);
+                store @ (inner::MSTORE_SMALL
+                | inner::DUP_MSTORE
+                | inner::DUP_MSTORE_SMALL
+                | inner::PUSH_MSTORE_SMALL) => {
+                    let (offset, value) = match store {
+                        inner::DUP_MSTORE => (path.peek(instruction.also.into()), path.peek(0)),
+                        inner::DUP_MSTORE_SMALL => (Value::small(instruction.arg), path.peek(instruction.also.into())),
+                        inner::PUSH_MSTORE_SMALL => (Value::small(instruction.arg), Value::small(instruction.also)),
+                        _ => (Value::small(instruction.arg), path.peek(0)),
+                    };
                     let failed = self.mstore(path, &offset, &value);
                     without!(failed, here);
                     self.store_word(path, &offset, &value);
-                    self.drop(path, 1);
+                    if matches!(store, inner::MSTORE_SMALL | inner::DUP_MSTORE) {
+                        self.drop(path, 1);
+                    }
                 }
-                inner::SWAP_POP => {
-                    let top = path.stack.len() - 1;
-                    path.stack.swap(top, top - instruction.arg as usize);
-                    self.drop(path, 1);
-                }
+                plain @ inner::BLOCK..=inner::CHOOSE if is_plain(plain) => self.fused(path, instruction),
                 inner::UNDEFINED | opcode::INVALID => fail!(here),
 
                 opcode::STOP => {

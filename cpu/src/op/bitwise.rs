@@ -74,14 +74,26 @@ pub(crate) fn shift_left(word: &U256, shift: usize) -> U256 {
     }))
 }
 
+/// `b`, shifted left by `a` bits.
+#[inline(always)]
+pub(crate) fn shifted_left(a: &U256, b: &U256) -> U256 {
+    shift(a).map_or(U256::zero(), |shift| shift_left(b, shift))
+}
+
+/// `b`, shifted right by `a` bits.
+#[inline(always)]
+pub(crate) fn shifted_right(a: &U256, b: &U256) -> U256 {
+    shift(a).map_or(U256::zero(), |shift| shift_right(b, shift, 0))
+}
+
 #[inline(always)]
 pub(crate) fn shl(stack: &mut Stack<'_>) {
-    binary(stack, |a, b| shift(a).map_or(U256::zero(), |shift| shift_left(b, shift)));
+    binary(stack, shifted_left);
 }
 
 #[inline(always)]
 pub(crate) fn shr(stack: &mut Stack<'_>) {
-    binary(stack, |a, b| shift(a).map_or(U256::zero(), |shift| shift_right(b, shift, 0)));
+    binary(stack, shifted_right);
 }
 
 #[inline(always)]

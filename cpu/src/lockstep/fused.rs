@@ -1,0 +1,139 @@
+//! Instructions that stand for several opcodes ([`crate::program::inner`]), for all lanes of a path: the opcodes one after another.
+
+use super::path::{Path, Value};
+use super::run::Runner;
+use super::simd::{Mask, Simd};
+use crate::op;
+use crate::program::{Instruction, inner};
+
+/// Whether an instruction can neither fail nor jump: then [`Runner::fused`] executes it.
+#[inline(always)]
+pub(super) fn is_plain(op: u8) -> bool {
+    matches!(
+        op,
+        inner::PUSH_SMALL
+            | inner::PUSH_CONSTANT
+            | inner::ADD_SMALL
+            | inner::AND_CONSTANT
+            | inner::EQ_SMALL
+            | inner::SHL_SMALL
+            | inner::SHR_SMALL
+            | inner::SWAP_POP
+            | inner::POPS
+            | inner::SUB_SMALL
+            | inner::SUB_TOP
+            | inner::DUP_ADD
+            | inner::DUP_ADD_SMALL
+            | inner::PUSH_PUSH
+            | inner::PUSH_DUP
+            | inner::DUP_DUP
+    )
+}
+
+impl Runner<'_> {
+    pub(super) fn fused(&mut self, path: &mut Path, instruction: Instruction) {
+        let Instruction { op, also, arg } = instruction;
+        let depth = usize::from(also);
+        match op {
+            inner::PUSH_SMALL => path.stack.push(Value::small(arg)),
+            inner::PUSH_CONSTANT => path.stack.push(Value::uniform(self.program.constants[arg as usize])),
+            inner::ADD_SMALL => self.add_small(path, arg),
+            inner::AND_CONSTANT => {
+                path.stack.push(Value::uniform(self.program.constants[arg as usize]));
+                self.binary(path, op::bitwise::and, |simd, a, b, out| simd.and(a, b, out));
+            }
+            inner::EQ_SMALL => self.eq_small(path, arg),
+            inner::SHL_SMALL => {
+                path.stack.push(Value::small(arg));
+                self.shift(path, op::bitwise::shl, Simd::shift_left);
+            }
+            inner::SHR_SMALL => {
+                path.stack.push(Value::small(arg));
+                self.shift(path, op::bitwise::shr, Simd::shift_right);
+            }
+            inner::SWAP_POP => {
+                let top = path.stack.len() - 1;
+                path.stack.swap(top, top - depth);
+                self.drop(path, arg as usize);
+            }
+            inner::POPS => self.drop(path, arg as usize),
+            inner::SUB_SMALL => {
+                path.stack.push(Value::small(arg));
+                self.subtract_top(path);
+            }
+            inner::SUB_TOP => self.subtract_top(path),
+            inner::DUP_ADD => {
+                self.dup(path, depth);
+                self.add(path);
+            }
+            inner::DUP_ADD_SMALL => {
+                self.dup(path, depth);
+                self.add_small(path, arg);
+            }
+            inner::PUSH_PUSH => {
+                path.stack.push(Value::small(arg));
+                path.stack.push(Value::small(also));
+            }
+            inner::PUSH_DUP => {
+                path.stack.push(Value::small(arg));
+                self.dup(path, depth);
+            }
+            inner::DUP_DUP => {
+                self.dup(path, arg as usize);
+                self.dup(path, depth);
+            }
+            _ => unreachable!("{op:#x} is not plain"),
+        }
+    }
+
+    fn add(&mut self, path: &mut Path) {
+        self.binary(path, op::arithmetic::add, |simd, a, b, out| simd.add(a, b, out));
+    }
+
+    fn add_small(&mut self, path: &mut Path, number: u32) {
+        path.stack.push(Value::small(number));
+        self.add(path);
+    }
+
+    fn eq_small(&mut self, path: &mut Path, number: u32) {
+        path.stack.push(Value::small(number));
+        self.binary(path, op::comparison::eq, |simd, a, b, out| simd.eq(a, b, out));
+        self.settle_top(path);
+    }
+
+    /// SWAP1 and SUB.
+    fn subtract_top(&mut self, path: &mut Path) {
+        let top = path.stack.len() - 1;
+        path.stack.swap(top, top - 1);
+        self.binary(path, op::arithmetic::sub, |simd, a, b, out| simd.sub(a, b, out));
+    }
+
+    /// The lanes that a conditional jump takes. Its condition goes, if it is not a copy.
+    pub(super) fn taken(&mut self, path: &mut Path, instruction: Instruction) -> Mask {
+        let Instruction { op, also, arg } = instruction;
+        match op {
+            inner::DUP_JUMPI_TO
+            | inner::DUP_JUMPI_TO_PC
+            | inner::DUP_JUMPI_ZERO_TO
+            | inner::DUP_JUMPI_ZERO_TO_PC => {
+                self.dup(path, also.into());
+            }
+            inner::CHOOSE | inner::CHOOSE_PC => {
+                let value = self.program.choices[arg as usize].value;
+                self.dup(path, 0);
+                self.eq_small(path, value);
+            }
+            _ => {}
+        }
+        let condition = path.peek(0);
+        let nonzero = self.columns.nonzero(self.simd, &condition, path.lanes);
+        self.drop(path, 1);
+        match op {
+            inner::JUMPI_ZERO_TO
+            | inner::JUMPI_ZERO_TO_PC
+            | inner::DUP_JUMPI_ZERO_TO
+            | inner::DUP_JUMPI_ZERO_TO_PC => path.lanes & !nonzero,
+            _ => nonzero,
+        }
+    }
+}
