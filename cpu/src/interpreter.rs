@@ -122,6 +122,32 @@ fn run_form<const CHECKED: bool, H: Hook>(
         };
     }
 
+    // Charges the block that starts at an instruction.
+    macro_rules! charge {
+        ($at:expr, $instruction:expr) => {{
+            let block = &program.blocks[$instruction.arg as usize];
+            let steps = lane.steps + u64::from(block.steps);
+            if gas < u64::from(block.gas)
+                || stack.len() < usize::from(block.need)
+                || stack.len() + usize::from(block.grow) > LIMIT
+                || steps > lane.limits.steps
+            {
+                frame.position = program.position($at);
+                break Ok(Exit::Checked);
+            }
+            gas -= u64::from(block.gas);
+            lane.steps = steps;
+        }};
+    }
+    // Jumps to the start of a block, and charges it at once.
+    macro_rules! enter {
+        ($to:expr) => {{
+            let to = $to;
+            charge!(to, instructions[to]);
+            ip = to;
+        }};
+    }
+
     let end: Result<Exit, Trap> = 'run: loop {
         if H::WATCHED {
             hook.step(lane, frame, &stack, program.code.get(ip).copied().unwrap_or(opcode::STOP), ip, gas);
@@ -129,35 +155,22 @@ fn run_form<const CHECKED: bool, H: Hook>(
         let instruction =
             if CHECKED { attempt!('run, fetch_checked(lane, program, ip, &stack, &mut gas)) } else { instructions[ip] };
         match instruction.op {
-            inner::BLOCK if !CHECKED => {
-                let block = &program.blocks[instruction.arg as usize];
-                let steps = lane.steps + u64::from(block.steps);
-                if gas < u64::from(block.gas)
-                    || stack.len() < usize::from(block.need)
-                    || stack.len() + usize::from(block.grow) > LIMIT
-                    || steps > lane.limits.steps
-                {
-                    frame.position = program.position(ip);
-                    break Ok(Exit::Checked);
-                }
-                gas -= u64::from(block.gas);
-                lane.steps = steps;
-            }
+            inner::BLOCK if !CHECKED => charge!(ip, instruction),
             inner::PUSH_SMALL if !CHECKED => stack.push(U256([u64::from(instruction.arg), 0, 0, 0])),
             inner::PUSH_CONSTANT if !CHECKED => stack.push(program.constants[instruction.arg as usize]),
-            inner::GOTO if !CHECKED => go!(instruction.arg as usize),
+            inner::GOTO if !CHECKED => enter!(instruction.arg as usize),
             inner::JUMPI_TO if !CHECKED => {
                 let taken = !op::comparison::is_zero(&stack.peek(0));
                 stack.drop(1);
                 if taken {
-                    go!(instruction.arg as usize);
+                    enter!(instruction.arg as usize);
                 }
             }
             inner::JUMPI_ZERO_TO if !CHECKED => {
                 let taken = op::comparison::is_zero(&stack.peek(0));
                 stack.drop(1);
                 if taken {
-                    go!(instruction.arg as usize);
+                    enter!(instruction.arg as usize);
                 }
             }
             inner::JUMP_TO_PC if !CHECKED => {
@@ -269,18 +282,18 @@ fn run_form<const CHECKED: bool, H: Hook>(
             }
             inner::DUP_JUMPI_TO if !CHECKED => {
                 if !op::comparison::is_zero(&stack.peek(usize::from(instruction.also))) {
-                    go!(instruction.arg as usize);
+                    enter!(instruction.arg as usize);
                 }
             }
             inner::DUP_JUMPI_ZERO_TO if !CHECKED => {
                 if op::comparison::is_zero(&stack.peek(usize::from(instruction.also))) {
-                    go!(instruction.arg as usize);
+                    enter!(instruction.arg as usize);
                 }
             }
             inner::CHOOSE if !CHECKED => {
                 let choice = program.choices[instruction.arg as usize];
                 if stack.peek(0) == U256([u64::from(choice.value), 0, 0, 0]) {
-                    go!(choice.target as usize);
+                    enter!(choice.target as usize);
                 }
             }
             inner::DUP_JUMPI_TO_PC if !CHECKED => {

@@ -254,7 +254,11 @@ impl Program {
 
     /// Bytes of memory that it takes, roughly.
     pub fn size(&self) -> usize {
-        self.code.len() * 5 + self.instructions.len() * 12 + self.blocks.len() * 12 + self.constants.len() * 32 + self.choices.len() * 8
+        self.code.len() * 5
+            + self.instructions.len() * 12
+            + self.blocks.len() * 12
+            + self.constants.len() * 32
+            + self.choices.len() * 8
     }
 
     /// Whether a jump may go there.

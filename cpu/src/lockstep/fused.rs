@@ -112,10 +112,7 @@ impl Runner<'_> {
     pub(super) fn taken(&mut self, path: &mut Path, instruction: Instruction) -> Mask {
         let Instruction { op, also, arg } = instruction;
         match op {
-            inner::DUP_JUMPI_TO
-            | inner::DUP_JUMPI_TO_PC
-            | inner::DUP_JUMPI_ZERO_TO
-            | inner::DUP_JUMPI_ZERO_TO_PC => {
+            inner::DUP_JUMPI_TO | inner::DUP_JUMPI_TO_PC | inner::DUP_JUMPI_ZERO_TO | inner::DUP_JUMPI_ZERO_TO_PC => {
                 self.dup(path, also.into());
             }
             inner::CHOOSE | inner::CHOOSE_PC => {
@@ -129,10 +126,9 @@ impl Runner<'_> {
         let nonzero = self.columns.nonzero(self.simd, &condition, path.lanes);
         self.drop(path, 1);
         match op {
-            inner::JUMPI_ZERO_TO
-            | inner::JUMPI_ZERO_TO_PC
-            | inner::DUP_JUMPI_ZERO_TO
-            | inner::DUP_JUMPI_ZERO_TO_PC => path.lanes & !nonzero,
+            inner::JUMPI_ZERO_TO | inner::JUMPI_ZERO_TO_PC | inner::DUP_JUMPI_ZERO_TO | inner::DUP_JUMPI_ZERO_TO_PC => {
+                path.lanes & !nonzero
+            }
             _ => nonzero,
         }
     }

@@ -225,10 +225,9 @@ impl Runner<'_> {
                     let taken = self.taken(path, instruction);
                     if taken != 0 {
                         let target = match jump {
-                            inner::JUMPI_TO
-                            | inner::JUMPI_ZERO_TO
-                            | inner::DUP_JUMPI_TO
-                            | inner::DUP_JUMPI_ZERO_TO => instruction.arg as usize,
+                            inner::JUMPI_TO | inner::JUMPI_ZERO_TO | inner::DUP_JUMPI_TO | inner::DUP_JUMPI_ZERO_TO => {
+                                instruction.arg as usize
+                            }
                             inner::CHOOSE => self.program.choices[instruction.arg as usize].target as usize,
                             _ => self.program.link(here, self.rows),
                         };
