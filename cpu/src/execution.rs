@@ -390,7 +390,7 @@ impl Executor {
     fn deliver(&mut self, depth: usize, ended: Ended, kind: FrameKind) {
         let result = self.accept(depth, &ended, kind);
         let frame = &mut self.frames[depth];
-        self.stacks[depth][frame.stack_len].set(&result);
+        self.stacks[depth].set(frame.stack_len, &result);
         frame.stack_len += 1;
     }
 

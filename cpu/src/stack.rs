@@ -6,40 +6,45 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 /// Items a stack may hold (Yellow Paper 9.1).
 pub(crate) const LIMIT: usize = 1_024;
 
-/// One item.
-///
-/// Its limbs are read one by one, and that is what it is for. Arithmetic stores limbs; a load that asks for more than one of those
-/// stores wrote has to wait until all of them have left the processor's core, some fifteen cycles, where a load of one limb
-/// gets it from the store at once. The compiler joins plain loads of neighbours into one. It leaves atomic ones alone, which for
-/// the processor are the same.
-#[derive(Debug, Default)]
-#[repr(align(32))]
-pub(crate) struct Slot([AtomicU64; 4]);
+/// Limbs of an item.
+const LIMBS: usize = 4;
 
-impl Slot {
+/// Memory for one stack. Never cleared: what lies above the top is never read.
+///
+/// Limbs are read one by one, and that is what they are atomics for. Arithmetic stores limbs; a load that asks for more than one of
+/// those stores wrote has to wait until all of them have left the processor's core, some fifteen cycles, where a load of one limb
+/// gets it from the store at once. The compiler joins plain loads of neighbours into one. It leaves atomic ones alone, which for
+/// the processor are the same. They lie in one array, whose indices need no multiplication by the size of an item.
+#[derive(Debug)]
+#[repr(align(32))]
+pub(crate) struct Slots([AtomicU64; LIMIT * LIMBS]);
+
+impl Slots {
+    /// The item that starts at a limb.
     #[inline(always)]
-    pub fn get(&self) -> U256 {
-        let [a, b, c, d] = &self.0;
-        U256([a.load(Relaxed), b.load(Relaxed), c.load(Relaxed), d.load(Relaxed)])
+    fn at(&self, limb: usize) -> U256 {
+        // The mask only tells the compiler that no index is out of range.
+        let limb = limb & ((LIMIT - 1) * LIMBS);
+        U256(std::array::from_fn(|i| self.0[limb | i].load(Relaxed)))
     }
 
     #[inline(always)]
-    pub fn set(&mut self, word: &U256) {
-        self.0 = word.0.map(AtomicU64::new);
+    fn set_at(&mut self, limb: usize, word: &U256) {
+        let limb = limb & ((LIMIT - 1) * LIMBS);
+        for (i, &value) in word.0.iter().enumerate() {
+            self.0[limb | i] = AtomicU64::new(value);
+        }
+    }
+
+    /// Writes the item at an index, counted from the bottom.
+    pub fn set(&mut self, index: usize, word: &U256) {
+        self.set_at(index * LIMBS, word);
     }
 }
 
-/// Memory for one stack. Never cleared: what lies above the top is never read.
-pub(crate) type Slots = [Slot; LIMIT];
-
 /// New memory for one stack, on the heap.
 pub(crate) fn slots() -> Box<Slots> {
-    // A vector's buffer becomes the box, so that 32 KiB never travel over the thread's stack.
-    let slots: Vec<Slot> = std::iter::repeat_with(Slot::default).take(LIMIT).collect();
-    match slots.into_boxed_slice().try_into() {
-        Ok(slots) => slots,
-        Err(_) => unreachable!("the vector has {LIMIT} items"),
-    }
+    Box::new(const { Slots([const { AtomicU64::new(0) }; LIMIT * LIMBS]) })
 }
 
 /// The items of a stack, its top last. Made of words by `From`.
@@ -48,7 +53,8 @@ pub struct Items<'a>(Source<'a>);
 
 #[derive(Clone, Copy, Debug)]
 enum Source<'a> {
-    Slots(&'a [Slot]),
+    /// How many, and their memory.
+    Slots(usize, &'a Slots),
     Words(&'a [U256]),
 }
 
@@ -63,7 +69,7 @@ impl<'a> Items<'a> {
     #[must_use]
     pub fn len(&self) -> usize {
         match self.0 {
-            Source::Slots(slots) => slots.len(),
+            Source::Slots(len, _) => len,
             Source::Words(words) => words.len(),
         }
     }
@@ -78,7 +84,7 @@ impl<'a> Items<'a> {
     #[must_use]
     pub fn get(&self, index: usize) -> Option<U256> {
         match self.0 {
-            Source::Slots(slots) => slots.get(index).map(Slot::get),
+            Source::Slots(len, slots) => (index < len).then(|| slots.at(index * LIMBS)),
             Source::Words(words) => words.get(index).copied(),
         }
     }
@@ -104,43 +110,43 @@ impl<'a> Items<'a> {
 
 /// The stack of the running frame.
 ///
-/// Bounds are checked once per block or instruction, from the opcode table, and nowhere else. The masks only tell the
-/// compiler that no index is out of range.
+/// Bounds are checked once per block or instruction, from the opcode table, and nowhere else.
 pub(crate) struct Stack<'a> {
     slots: &'a mut Slots,
-    len: usize,
+    /// Limbs in use.
+    limbs: usize,
 }
 
 impl<'a> Stack<'a> {
     pub fn new(slots: &'a mut Slots, len: usize) -> Self {
-        Self { slots, len }
+        Self { slots, limbs: len * LIMBS }
     }
 
     #[inline(always)]
     pub fn len(&self) -> usize {
-        self.len
+        self.limbs / LIMBS
     }
 
     /// All items, the top last.
     pub fn items(&self) -> Items<'_> {
-        Items(Source::Slots(self.slots.get(..self.len).unwrap_or_default()))
+        Items(Source::Slots(self.len(), self.slots))
     }
 
     #[inline(always)]
-    fn slot(&mut self, depth: usize) -> &mut Slot {
-        &mut self.slots[self.len.wrapping_sub(depth + 1) & (LIMIT - 1)]
+    fn limb(&self, depth: usize) -> usize {
+        self.limbs.wrapping_sub((depth + 1) * LIMBS)
     }
 
     /// The item `depth` below the top.
     #[inline(always)]
     pub fn peek(&self, depth: usize) -> U256 {
-        self.slots[self.len.wrapping_sub(depth + 1) & (LIMIT - 1)].get()
+        self.slots.at(self.limb(depth))
     }
 
     /// Replaces the item `depth` below the top.
     #[inline(always)]
     pub fn set(&mut self, depth: usize, word: &U256) {
-        self.slot(depth).set(word);
+        self.slots.set_at(self.limb(depth), word);
     }
 
     /// Takes the top item.
@@ -154,13 +160,13 @@ impl<'a> Stack<'a> {
     /// Drops items.
     #[inline(always)]
     pub fn drop(&mut self, count: usize) {
-        self.len = self.len.wrapping_sub(count);
+        self.limbs = self.limbs.wrapping_sub(count * LIMBS);
     }
 
     #[inline(always)]
     pub fn push(&mut self, word: U256) {
-        self.slots[self.len & (LIMIT - 1)].set(&word);
-        self.len += 1;
+        self.slots.set_at(self.limbs, &word);
+        self.limbs += LIMBS;
     }
 
     /// DUP: a copy of the item `depth` below the top.

@@ -286,8 +286,8 @@ impl Runner<'_> {
                 opcode::EXP => {
                     seat!(here, 2 -> true, |seat, words, gas| {
                         let [top, below] = words;
-                        seat.scratch[1].set(top);
-                        seat.scratch[0].set(below);
+                        seat.scratch.set(1, top);
+                        seat.scratch.set(0, below);
                         let mut stack = Stack::new(seat.scratch, 2);
                         op::arithmetic::exp(&mut stack, seat.lane.schedule, gas)?;
                         seat.out.set(seat.index, &stack.peek(0));

@@ -57,8 +57,8 @@ impl Runner<'_> {
     /// A body of the reference on words, the top of the stack first.
     #[inline(always)]
     fn fold<const N: usize>(&mut self, words: &[U256; N], body: impl FnOnce(&mut Stack<'_>)) -> U256 {
-        for (slot, word) in self.scratch.iter_mut().zip(words.iter().rev()) {
-            slot.set(word);
+        for (index, word) in words.iter().rev().enumerate() {
+            self.scratch.set(index, word);
         }
         let mut stack = Stack::new(self.scratch, N);
         body(&mut stack);
@@ -402,8 +402,8 @@ impl Runner<'_> {
             frame.checked = to.checked;
             frame.stack_len = path.stack.len();
             let slots = &mut executor.stacks[self.depth];
-            for (slot, value) in slots.iter_mut().zip(&path.stack) {
-                slot.set(&self.columns.get(value, lane));
+            for (index, value) in path.stack.iter().enumerate() {
+                slots.set(index, &self.columns.get(value, lane));
             }
         }
     }
