@@ -276,6 +276,22 @@ fn run_form<const CHECKED: bool, H: Hook>(
                 stack.push(U256([u64::from(instruction.arg), 0, 0, 0]));
                 stack.dup(usize::from(instruction.also));
             }
+            inner::DUP_PUSH if !CHECKED => {
+                stack.dup(usize::from(instruction.also));
+                stack.push(U256([u64::from(instruction.arg), 0, 0, 0]));
+            }
+            inner::PUSH_SWAP if !CHECKED => {
+                stack.push(U256([u64::from(instruction.arg), 0, 0, 0]));
+                stack.swap(usize::from(instruction.also));
+            }
+            inner::SWAP_SWAP if !CHECKED => {
+                stack.swap(instruction.arg as usize);
+                stack.swap(usize::from(instruction.also));
+            }
+            inner::DUP_SWAP if !CHECKED => {
+                stack.dup(instruction.arg as usize);
+                stack.swap(usize::from(instruction.also));
+            }
             inner::DUP_DUP if !CHECKED => {
                 stack.dup(instruction.arg as usize);
                 stack.dup(usize::from(instruction.also));
@@ -437,8 +453,13 @@ fn run_form<const CHECKED: bool, H: Hook>(
                     program.entry(target, &lane.rows)
                 };
                 instructions = &program.instructions;
-                go!(attempt!('run, entry.ok_or(Halt::InvalidJump)));
+                let entry = attempt!('run, entry.ok_or(Halt::InvalidJump));
                 stack.drop(1);
+                if CHECKED {
+                    go!(entry);
+                } else {
+                    enter!(entry);
+                }
             }
             opcode::JUMPI => {
                 if !op::comparison::is_zero(&stack.peek(1)) {

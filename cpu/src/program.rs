@@ -90,6 +90,14 @@ pub(crate) mod inner {
     pub const CHOOSE_PC: u8 = 0xd2;
     /// DUP1, PUSH, EQ, PUSH and JUMPI, the choice `arg`, decoded.
     pub const CHOOSE: u8 = 0xd3;
+    /// DUP of the item at `also` and PUSH `arg`.
+    pub const DUP_PUSH: u8 = 0xd4;
+    /// PUSH `arg` and SWAP of the top and the item at `also`.
+    pub const PUSH_SWAP: u8 = 0xd5;
+    /// SWAP of the top and the item at `arg`, and of the top and the item at `also`.
+    pub const SWAP_SWAP: u8 = 0xd6;
+    /// DUP of the item at `arg`, and SWAP of the top and the item at `also`.
+    pub const DUP_SWAP: u8 = 0xd7;
 }
 
 /// One decoded instruction.

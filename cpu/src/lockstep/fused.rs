@@ -27,7 +27,17 @@ pub(super) fn is_plain(op: u8) -> bool {
             | inner::PUSH_PUSH
             | inner::PUSH_DUP
             | inner::DUP_DUP
+            | inner::DUP_PUSH
+            | inner::DUP_SWAP
+            | inner::PUSH_SWAP
+            | inner::SWAP_SWAP
     )
+}
+
+/// SWAP: the top and the item `depth` below it.
+pub(super) fn swap(path: &mut Path, depth: usize) {
+    let top = path.stack.len() - 1;
+    path.stack.swap(top, top - depth);
 }
 
 impl Runner<'_> {
@@ -52,8 +62,7 @@ impl Runner<'_> {
                 self.shift(path, op::bitwise::shr, Simd::shift_right);
             }
             inner::SWAP_POP => {
-                let top = path.stack.len() - 1;
-                path.stack.swap(top, top - depth);
+                swap(path, depth);
                 self.drop(path, arg as usize);
             }
             inner::POPS => self.drop(path, arg as usize),
@@ -82,6 +91,22 @@ impl Runner<'_> {
                 self.dup(path, arg as usize);
                 self.dup(path, depth);
             }
+            inner::DUP_PUSH => {
+                self.dup(path, depth);
+                path.stack.push(Value::small(arg));
+            }
+            inner::DUP_SWAP => {
+                self.dup(path, arg as usize);
+                swap(path, depth);
+            }
+            inner::PUSH_SWAP => {
+                path.stack.push(Value::small(arg));
+                swap(path, depth);
+            }
+            inner::SWAP_SWAP => {
+                swap(path, arg as usize);
+                swap(path, depth);
+            }
             _ => unreachable!("{op:#x} is not plain"),
         }
     }
@@ -103,8 +128,7 @@ impl Runner<'_> {
 
     /// SWAP1 and SUB.
     fn subtract_top(&mut self, path: &mut Path) {
-        let top = path.stack.len() - 1;
-        path.stack.swap(top, top - 1);
+        swap(path, 1);
         self.binary(path, op::arithmetic::sub, |simd, a, b, out| simd.sub(a, b, out));
     }
 

@@ -4,7 +4,7 @@
 //! and static gas in the same one spot. A lane that fails at an instruction leaves: it continues on the reference, in the
 //! checked form, from that very instruction, so that the place and the reason of a halt are the reference's own.
 
-use super::fused::is_plain;
+use super::fused::{is_plain, swap};
 use super::path::{Columns, Path, Value};
 use super::simd::{Column, LANES, Limb, Mask, Simd};
 use super::statistics::Statistics;
@@ -267,7 +267,7 @@ impl Runner<'_> {
                         self.drop(path, 1);
                     }
                 }
-                plain @ inner::BLOCK..=inner::CHOOSE if is_plain(plain) => self.fused(path, instruction),
+                plain if is_plain(plain) => self.fused(path, instruction),
                 inner::UNDEFINED | opcode::INVALID => fail!(here),
 
                 opcode::STOP => {
@@ -534,15 +534,11 @@ impl Runner<'_> {
                     Ok(())
                 }),
                 dup @ opcode::DUP1..=opcode::DUP16 => self.dup(path, usize::from(dup - opcode::DUP1)),
-                swap @ opcode::SWAP1..=opcode::SWAP16 => {
-                    let top = path.stack.len() - 1;
-                    path.stack.swap(top, top - (usize::from(swap - opcode::SWAP1) + 1));
+                exchange @ opcode::SWAP1..=opcode::SWAP16 => {
+                    swap(path, usize::from(exchange - opcode::SWAP1) + 1);
                 }
                 opcode::DUPN => self.dup(path, instruction.arg as usize - 1),
-                opcode::SWAPN => {
-                    let top = path.stack.len() - 1;
-                    path.stack.swap(top, top - instruction.arg as usize);
-                }
+                opcode::SWAPN => swap(path, instruction.arg as usize),
                 opcode::EXCHANGE => {
                     let [one, other, ..] = instruction.arg.to_le_bytes();
                     let top = path.stack.len() - 1;

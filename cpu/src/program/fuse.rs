@@ -15,6 +15,11 @@ fn duplicated(instruction: Instruction) -> Option<u16> {
     matches!(instruction.op, op::DUP1..=op::DUP16).then(|| u16::from(instruction.op - op::DUP1))
 }
 
+/// How deep the item lies that an instruction exchanges with the top, if it is a SWAP.
+fn swapped(instruction: Instruction) -> Option<u16> {
+    matches!(instruction.op, op::SWAP1..=op::SWAP16).then(|| u16::from(instruction.op - op::SWAP1) + 1)
+}
+
 /// What an opcode with exchanged operands is.
 fn turned(byte: u8) -> Option<u8> {
     match byte {
@@ -34,7 +39,19 @@ fn paired(one: Instruction, other: Instruction) -> Option<Instruction> {
             let also = u16::try_from(other.arg).ok()?;
             Some(Instruction { op: inner::PUSH_PUSH, also, arg: one.arg })
         }
+        (inner::PUSH_SMALL, op::SWAP1..=op::SWAP16) => {
+            Some(Instruction { op: inner::PUSH_SWAP, also: swapped(other)?, arg: one.arg })
+        }
         (inner::PUSH_SMALL, _) => Some(Instruction { op: inner::PUSH_DUP, also: duplicated(other)?, arg: one.arg }),
+        (op::DUP1..=op::DUP16, inner::PUSH_SMALL) => {
+            Some(Instruction { op: inner::DUP_PUSH, also: duplicated(one)?, arg: other.arg })
+        }
+        (op::DUP1..=op::DUP16, op::SWAP1..=op::SWAP16) => {
+            Some(Instruction { op: inner::DUP_SWAP, also: swapped(other)?, arg: duplicated(one)?.into() })
+        }
+        (op::SWAP1..=op::SWAP16, op::SWAP1..=op::SWAP16) => {
+            Some(Instruction { op: inner::SWAP_SWAP, also: swapped(other)?, arg: swapped(one)?.into() })
+        }
         _ => Some(Instruction { op: inner::DUP_DUP, also: duplicated(other)?, arg: duplicated(one)?.into() }),
     }
 }
