@@ -1,10 +1,12 @@
 //! Generated programs: structured, aware of the stack, biased to edges, and decided by a seed and an index alone.
 
 mod calls;
+mod idiom;
 mod precompile;
 mod program;
 pub(crate) mod random;
 mod transaction;
+mod values;
 pub(crate) mod world;
 
 pub use world::secret_key_of;
