@@ -342,7 +342,10 @@ fn run_form<const CHECKED: bool, H: Hook>(
             opcode::MOD => op::arithmetic::rem(&mut stack),
             opcode::SMOD => op::arithmetic::smod(&mut stack),
             opcode::ADDMOD => op::arithmetic::addmod(&mut stack),
-            opcode::MULMOD => op::arithmetic::mulmod(&mut stack),
+            opcode::MULMOD => {
+                op::arithmetic::mulmod(&mut stack.apart(), &mut lane.reducer);
+                stack.drop(2);
+            }
             opcode::EXP => attempt!('run, op::arithmetic::exp(&mut stack, lane.schedule, &mut gas)),
             opcode::SIGNEXTEND => op::arithmetic::signextend(&mut stack),
 

@@ -5,6 +5,7 @@ use crate::hash_cache::HashCache;
 use crate::journal::{AccountIndex, Journal};
 use crate::op::call::CallRequest;
 use crate::op::create::CreateRequest;
+use crate::op::reducer::Reducer;
 use crate::program::{Program, Rows, TableKey, rows};
 use crate::restriction::Used;
 use crate::state_gas::StateGas;
@@ -39,6 +40,7 @@ pub(crate) struct Lane {
     pub transaction: TransactionContext,
     pub journal: Journal,
     pub hashes: HashCache,
+    pub reducer: Reducer,
     pub state_gas: StateGas,
     /// EVM instructions executed.
     pub steps: u64,
@@ -100,6 +102,7 @@ impl Lane {
             transaction: TransactionContext::default(),
             journal: Journal::new(fork),
             hashes: HashCache::default(),
+            reducer: Reducer::default(),
             state_gas: StateGas::new(&SCHEDULES[fork as usize], environment.block.gas_limit),
             steps: 0,
             call: CallRequest::default(),

@@ -132,6 +132,13 @@ impl<'a> Stack<'a> {
         Items(Source::Slots(self.len(), self.slots))
     }
 
+    /// The same items, for a function that is not inlined: the interpreter keeps the length in a register, which is no place that
+    /// could be handed on. Whatever the function drops is to be dropped here too.
+    #[inline(always)]
+    pub fn apart(&mut self) -> Stack<'_> {
+        Stack { slots: &mut *self.slots, limbs: self.limbs }
+    }
+
     #[inline(always)]
     fn limb(&self, depth: usize) -> usize {
         self.limbs.wrapping_sub((depth + 1) * LIMBS)

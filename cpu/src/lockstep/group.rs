@@ -15,6 +15,7 @@ use crate::frame::{Code, FrameKind};
 use crate::interpreter::Exit;
 use crate::lane::Programs;
 use crate::machine::Available;
+use crate::op::reducer::Reducer;
 use crate::program::Rows;
 use crate::stack::{Slots, slots};
 use crate::transition::{Open, Opened};
@@ -100,6 +101,7 @@ pub(super) struct Group {
     levels: Vec<Level>,
     results: Results,
     hashes: Hashes,
+    reducer: Reducer,
     scratch: Box<Slots>,
     pub statistics: Statistics,
     /// Lanes that the reference executed a frame of.
@@ -127,6 +129,7 @@ impl Group {
                 left: 0,
             },
             hashes: Hashes::default(),
+            reducer: Reducer::default(),
             scratch: slots(),
             statistics: Statistics::default(),
             helped: 0,
@@ -334,6 +337,7 @@ impl Group {
                 waiting: &mut level.paths,
                 results: &mut self.results,
                 hashes: &mut self.hashes,
+                reducer: &mut self.reducer,
                 scratch: &mut self.scratch,
                 statistics: &mut self.statistics,
                 cold: self.cold,

@@ -13,6 +13,7 @@ use crate::execution::{Ended, Executor};
 use crate::frame::{Frame, Input};
 use crate::interpreter::Exit;
 use crate::lane::Lane;
+use crate::op::reducer::Reducer;
 use crate::op::{self, Trap};
 use crate::program::{Program, Rows, inner};
 use crate::stack::{LIMIT, Slots, Stack};
@@ -87,6 +88,8 @@ pub(super) struct Runner<'a> {
     pub waiting: &'a mut Vec<Path>,
     pub results: &'a mut Results,
     pub hashes: &'a mut Hashes,
+    /// Of the modulus that lanes had last: mostly one for all.
+    pub reducer: &'a mut Reducer,
     /// For operands that are the same in all lanes, or of one lane.
     pub scratch: &'a mut Slots,
     pub statistics: &'a mut Statistics,
@@ -282,7 +285,7 @@ impl Runner<'_> {
                 opcode::MOD => each!(2, op::arithmetic::rem),
                 opcode::SMOD => each!(2, op::arithmetic::smod),
                 opcode::ADDMOD => each!(3, op::arithmetic::addmod),
-                opcode::MULMOD => each!(3, op::arithmetic::mulmod),
+                opcode::MULMOD => self.mulmod(path),
                 opcode::EXP => {
                     seat!(here, 2 -> true, |seat, words, gas| {
                         let [top, below] = words;

@@ -145,6 +145,22 @@ impl Runner<'_> {
         path.stack.push(value);
     }
 
+    /// MULMOD, once or lane by lane.
+    pub(super) fn mulmod(&mut self, path: &mut Path) {
+        let values: [Value; 3] = std::array::from_fn(|depth| path.peek(depth));
+        let value = if let [Some(a), Some(b), Some(modulus)] = values.each_ref().map(Value::word) {
+            Value::uniform(self.reducer.product(a, b, modulus))
+        } else {
+            for lane in lanes(path.lanes) {
+                let ([a, b, modulus], out) = self.columns.operands(&values, lane);
+                out.set(lane, &self.reducer.product(&a, &b, &modulus));
+            }
+            self.columns.keep_uniform(self.simd, path.lanes)
+        };
+        self.drop(path, 3);
+        path.stack.push(value);
+    }
+
     /// A body for each lane, with its operands, which stay on the stack, and its gas. Returns the lanes that are to halt;
     /// those whose state could not answer are gone.
     #[inline(always)]

@@ -1,5 +1,6 @@
 //! ADD to SIGNEXTEND.
 
+use super::reducer::Reducer;
 use super::{Trap, charge};
 use crate::stack::Stack;
 use isolane_spec::gas::GasSchedule;
@@ -7,12 +8,12 @@ use isolane_spec::{U256, word};
 use ruint::aliases::U256 as Ruint;
 
 #[inline(always)]
-fn ruint(word: &U256) -> Ruint {
+pub(super) fn ruint(word: &U256) -> Ruint {
     Ruint::from_limbs(word.0)
 }
 
 #[inline(always)]
-fn back(word: Ruint) -> U256 {
+pub(super) fn back(word: Ruint) -> U256 {
     U256(*word.as_limbs())
 }
 
@@ -114,9 +115,11 @@ pub(crate) fn addmod(stack: &mut Stack<'_>) {
     modular(stack, Ruint::add_mod);
 }
 
-#[inline(always)]
-pub(crate) fn mulmod(stack: &mut Stack<'_>) {
-    modular(stack, Ruint::mul_mod);
+#[inline(never)]
+pub(crate) fn mulmod(stack: &mut Stack<'_>, reducer: &mut Reducer) {
+    let result = reducer.product(&stack.peek(0), &stack.peek(1), &stack.peek(2));
+    stack.drop(2);
+    stack.set(0, &result);
 }
 
 /// Power modulo 2^256, by squaring.

@@ -13,6 +13,7 @@ pub(crate) mod environment;
 pub(crate) mod keccak;
 pub(crate) mod log;
 pub(crate) mod memory;
+pub(crate) mod reducer;
 pub(crate) mod storage;
 
 use crate::memory::{MemoryError, OutOfGas};
