@@ -4,16 +4,18 @@
 //! block. The *checked* form executes the bytes and checks every instruction; it takes over, for the rest of the
 //! frame, wherever the fast form meets a failure, so that the place and the reason of a halt are exact.
 
+mod checked;
+
 use crate::frame::Frame;
 use crate::lane::Lane;
 use crate::op;
 use crate::op::Trap;
-use crate::program::{Instruction, Program, inner, stack_operands};
-use crate::restriction::{denied, exceeded};
+use crate::program::{Program, inner};
 use crate::stack::{LIMIT, Slots, Stack};
 use crate::watch::Hook;
+use checked::fetch_checked;
 use isolane_spec::opcode::op as opcode;
-use isolane_spec::{BudgetKind, Halt, StateError, U256, word};
+use isolane_spec::{Halt, StateError, U256, word};
 
 /// Why the loop left a frame.
 pub(crate) enum Exit {
@@ -50,42 +52,6 @@ pub(crate) fn run<H: Hook>(
         }
     }
     run_form::<true, &mut H>(lane, frame, slots, program, input, hook)
-}
-
-/// The next instruction of the checked form: the bytes' own, with its stack and gas checked.
-#[inline(always)]
-fn fetch_checked(
-    lane: &mut Lane,
-    program: &Program,
-    pc: usize,
-    stack: &Stack<'_>,
-    gas: &mut u64,
-) -> Result<Instruction, Halt> {
-    let byte = program.code.get(pc).copied().unwrap_or(opcode::STOP);
-    let row = lane.rows[usize::from(byte)];
-    if lane.steps >= lane.limits.steps {
-        return Err(exceeded(BudgetKind::Steps));
-    }
-    lane.steps += 1;
-    if !row.defined {
-        return Err(row.denied.map_or(Halt::UndefinedOpcode, denied));
-    }
-    let (pops, pushes) = (usize::from(row.pops), usize::from(row.pushes));
-    if stack.len() < pops {
-        return Err(Halt::StackUnderflow);
-    }
-    if stack.len() - pops + pushes > LIMIT {
-        return Err(Halt::StackOverflow);
-    }
-    *gas = gas.checked_sub(u64::from(row.gas)).ok_or(Halt::OutOfGas)?;
-    if let opcode::DUPN | opcode::SWAPN | opcode::EXCHANGE = byte {
-        let operands = stack_operands(byte, program.byte(pc + 1)).ok_or(Halt::UndefinedOpcode)?;
-        if stack.len() < operands.need {
-            return Err(Halt::StackUnderflow);
-        }
-        return Ok(Instruction::new(byte, operands.arg));
-    }
-    Ok(Instruction::new(byte, pc as u32))
 }
 
 #[inline(never)]

@@ -101,20 +101,16 @@ pub(crate) fn smod(stack: &mut Stack<'_>) {
     });
 }
 
-/// Applies an operation with a modulus.
 #[inline(always)]
-fn modular(stack: &mut Stack<'_>, f: impl FnOnce(Ruint, Ruint, Ruint) -> Ruint) {
+pub(crate) fn addmod(stack: &mut Stack<'_>) {
+    let [a, b, n] = [0, 1, 2].map(|depth| ruint(&stack.peek(depth)));
     // ruint gives 0 for a modulus of 0, as the EVM does.
-    let result = f(ruint(&stack.peek(0)), ruint(&stack.peek(1)), ruint(&stack.peek(2)));
+    let result = a.add_mod(b, n);
     stack.drop(2);
     stack.set(0, &back(result));
 }
 
-#[inline(always)]
-pub(crate) fn addmod(stack: &mut Stack<'_>) {
-    modular(stack, Ruint::add_mod);
-}
-
+/// Not inlined: see [`Stack::apart`].
 #[inline(never)]
 pub(crate) fn mulmod(stack: &mut Stack<'_>, reducer: &mut Reducer) {
     let result = reducer.product(&stack.peek(0), &stack.peek(1), &stack.peek(2));

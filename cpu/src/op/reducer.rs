@@ -31,7 +31,7 @@ impl Reducer {
     #[cold]
     #[inline(never)]
     fn divide(&mut self, a: &U256, b: &U256, modulus: &U256) -> U256 {
-        if same(modulus, &self.modulus) {
+        if *modulus == self.modulus {
             self.reciprocal = reciprocal(modulus);
         } else {
             *self = Self { modulus: *modulus, reciprocal: None };
