@@ -37,26 +37,30 @@ fn place(input: &[u64; 8]) -> usize {
     (mixed ^ mixed >> 32) as usize % ENTRIES
 }
 
+/// The limbs of a word that starts at a byte. All at once: limbs that are written one by one would have to be waited for where they are
+/// compared (see [`crate::stack::Slots`]).
 #[inline(always)]
-fn words(data: &[u8]) -> [u64; 8] {
-    let mut input = [0; 8];
-    for (limb, bytes) in input.iter_mut().zip(data.as_chunks().0) {
-        *limb = u64::from_le_bytes(*bytes);
-    }
-    input
+fn limbs(word: &[u8; WORD]) -> [u64; 4] {
+    std::array::from_fn(|i| u64::from_le_bytes(std::array::from_fn(|byte| word[8 * i + byte])))
 }
 
 impl HashCache {
     /// The Keccak-256 hash of some bytes.
     #[inline(never)]
     pub fn keccak256(&mut self, data: &[u8]) -> U256 {
-        if data.len() != 2 * WORD && data.len() != WORD {
-            return word::from_hash(&crypto::keccak256(data));
+        match data.as_chunks() {
+            ([one, other], []) => self.find(limbs(one), limbs(other), data),
+            ([one], []) => self.find(limbs(one), [0; 4], data),
+            _ => word::from_hash(&crypto::keccak256(data)),
         }
+    }
+
+    #[inline(always)]
+    fn find(&mut self, [a, b, c, d]: [u64; 4], [e, f, g, h]: [u64; 4], data: &[u8]) -> U256 {
         if self.entries.is_empty() {
             self.entries.resize(ENTRIES, NOTHING);
         }
-        let input = words(data);
+        let input = [a, b, c, d, e, f, g, h];
         let entry = &mut self.entries[place(&input)];
         if entry.input != input || entry.length != data.len() {
             *entry = Entry { input, length: data.len(), hash: word::from_hash(&crypto::keccak256(data)) };

@@ -168,7 +168,7 @@ fn run_form<const CHECKED: bool, H: Hook>(
                 stack.set(0, &masked);
             }
             inner::EQ_SMALL if !CHECKED => {
-                let equal = stack.peek(0) == U256([u64::from(instruction.arg), 0, 0, 0]);
+                let equal = op::comparison::is_small(&stack.peek(0), instruction.arg);
                 stack.set(0, &U256([u64::from(equal), 0, 0, 0]));
             }
             inner::SHL_SMALL if !CHECKED => {
@@ -274,7 +274,7 @@ fn run_form<const CHECKED: bool, H: Hook>(
             }
             inner::CHOOSE if !CHECKED => {
                 let choice = program.choices[instruction.arg as usize];
-                if stack.peek(0) == U256([u64::from(choice.value), 0, 0, 0]) {
+                if op::comparison::is_small(&stack.peek(0), choice.value) {
                     enter!(choice.target as usize);
                 }
             }
@@ -292,7 +292,7 @@ fn run_form<const CHECKED: bool, H: Hook>(
             }
             inner::CHOOSE_PC if !CHECKED => {
                 let choice = program.choices[instruction.arg as usize];
-                if stack.peek(0) == U256([u64::from(choice.value), 0, 0, 0]) {
+                if op::comparison::is_small(&stack.peek(0), choice.value) {
                     go!(program.link(ip, &lane.rows));
                     instructions = &program.instructions;
                 }

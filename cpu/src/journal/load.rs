@@ -2,7 +2,7 @@
 
 use super::{AccountEntry, AccountIndex, Journal};
 use crate::mixer::same;
-use isolane_spec::{AccountInfo, H160, StateError, StateView};
+use isolane_spec::{AccountInfo, H160, KECCAK_EMPTY, StateError, StateView, U256};
 
 /// What accounts are told apart by at first: their last bytes.
 #[inline(always)]
@@ -10,6 +10,27 @@ fn tag(address: &H160) -> u32 {
     let [.., a, b, c, d] = address.0;
     u32::from_ne_bytes([a, b, c, d])
 }
+
+/// An account that is not there.
+const BLANK: AccountEntry = AccountEntry {
+    address: H160([0; 20]),
+    info: AccountInfo { nonce: 0, balance: U256([0; 4]), code_hash: KECCAK_EMPTY },
+    exists: false,
+    new_code: None,
+    program: u32::MAX,
+    delegation: None,
+    wiped: false,
+    incarnation: 0,
+    transaction: 0,
+    warm: false,
+    touched: false,
+    created: false,
+    destroyed: false,
+    listed: false,
+    stored: false,
+    code_read: false,
+    before: None,
+};
 
 impl Journal {
     /// The index of an account that was seen before.
@@ -56,31 +77,17 @@ impl Journal {
             }
         };
         let account = self.accounts.len() as AccountIndex;
-        // Built in its place, where `push` would build it on the stack first.
+        // A constant is copied to its place as it is; what is put together first would be copied from the stack.
+        self.accounts.resize_with(account as usize + 1, || BLANK);
         let transaction = self.transaction;
-        self.accounts.resize_with(account as usize + 1, || AccountEntry {
-            address: *address,
-            info: AccountInfo::default(),
-            exists: false,
-            new_code: None,
-            program: u32::MAX,
-            delegation: None,
-            wiped: false,
-            incarnation: 0,
-            transaction,
-            warm: false,
-            touched: false,
-            created: false,
-            destroyed: false,
-            listed: false,
-            stored: false,
-            code_read: false,
-            before: None,
-        });
-        if let (Some(entry), Some(info)) = (self.accounts.last_mut(), found) {
-            entry.exists = true;
-            entry.info = *info;
-            entry.before = Some(*info);
+        if let Some(entry) = self.accounts.last_mut() {
+            entry.address = *address;
+            entry.transaction = transaction;
+            if let Some(info) = found {
+                entry.exists = true;
+                entry.info = *info;
+                entry.before = Some(*info);
+            }
         }
         self.accounts_read.push(account);
         let Self { account_index, accounts, hasher, .. } = self;

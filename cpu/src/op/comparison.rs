@@ -60,6 +60,12 @@ pub(crate) fn is_zero(word: &U256) -> bool {
     word.0[0] | word.0[1] | word.0[2] | word.0[3] == 0
 }
 
+/// Whether it is this number. Limb by limb, like everything that comes right from the stack.
+#[inline(always)]
+pub(crate) fn is_small(word: &U256, number: u32) -> bool {
+    (word.0[0] ^ u64::from(number)) | word.0[1] | word.0[2] | word.0[3] == 0
+}
+
 #[inline(always)]
 pub(crate) fn iszero(stack: &mut Stack<'_>) {
     let result = flag(is_zero(&stack.peek(0)));

@@ -12,7 +12,7 @@ const FOLDED: [u8; 6] = [op::ADD, op::SUB, op::AND, op::OR, op::SHL, op::SHR];
 impl Writer<'_> {
     /// One idiom, whose result mostly goes where it shows.
     pub fn idiom(&mut self) {
-        match self.random.below(11) {
+        match self.random.below(12) {
             0 => {
                 self.value(1);
                 self.constant();
@@ -66,6 +66,7 @@ impl Writer<'_> {
                     self.op(op::NOT);
                 }
             }
+            10 => self.slot_around_call(),
             _ => self.pairs(),
         }
         if self.height > self.base && self.random.chance(700) {
@@ -107,6 +108,17 @@ impl Writer<'_> {
             }
         }
         self.op(op::ADD);
+    }
+
+    /// A slot is read, something is called that may write it, and it is read again.
+    fn slot_around_call(&mut self) {
+        let key = self.random.below(3);
+        self.push(key);
+        self.op(op::SLOAD);
+        self.keep_result();
+        self.call();
+        self.push(key);
+        self.op(op::SLOAD);
     }
 
     /// What a function leaves goes below what it had.
