@@ -170,7 +170,7 @@ impl Writer<'_> {
             if second {
                 self.push(salt);
             }
-            let too_much = self.random.chance(25);
+            let too_much = self.random.chance(45);
             self.push(if too_much { limits(self.fork).1 + 1 } else { len as u64 });
             self.push(0);
             let value = if self.random.chance(900) { U256::zero() } else { self.random.word() };
