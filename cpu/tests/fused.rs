@@ -265,3 +265,44 @@ fn fused_instructions_do_what_their_opcodes_do() {
     }
     assert!(ends[0] > 5_000 && ends[1] > 1_000 && ends[2] == 0, "{ends:?}");
 }
+
+/// As many opcodes in a row as a block has, of each kind that a decoder looks back over.
+#[test]
+fn long_rows_of_the_same_opcode_need_no_deep_stack() {
+    const ROW: usize = 8_000;
+    let rows: [(u8, &[u8]); 4] = [
+        (op::SWAP1, &[op::LT]),
+        (op::ISZERO, &[op::PUSH2, 0xff, 0xff, op::JUMPI, op::CALLDATASIZE]),
+        (op::NOT, &[op::ADD]),
+        (op::DUP1, &[op::EQ]),
+    ];
+    for (row, end) in rows {
+        let mut code = vec![op::PUSH1, 1, op::CALLDATASIZE, op::CALLDATASIZE];
+        let times = if row == op::DUP1 { 1_000 } else { ROW };
+        code.extend(vec![row; times]);
+        // The place of a JUMPDEST behind it.
+        let behind = (code.len() + end.len() - usize::from(row == op::ISZERO)) as u16;
+        code.extend(end);
+        if row == op::ISZERO {
+            let label = code.len() - end.len() + 1;
+            code[label..label + 2].copy_from_slice(&behind.to_be_bytes());
+            code[usize::from(behind)] = op::JUMPDEST;
+            code.push(op::CALLDATASIZE);
+        }
+        code.extend([op::PUSH1, 0, op::MSTORE, op::PUSH1, 32, op::PUSH1, 0, op::RETURN]);
+        let environment = environment(code);
+        let transaction = &transactions(&mut Random(1))[0];
+        let transaction = Transaction { gas_limit: 1_000_000, ..transaction.clone() };
+        let available = Available::of(&environment);
+        let small = std::thread::Builder::new().stack_size(256 << 10);
+        let ran = small.spawn(move || {
+            let mut machine = Machine::new(environment);
+            let outcome = machine.transact(&transaction, available).unwrap();
+            machine.rewind();
+            assert_eq!(outcome, machine.transact_observed(&transaction, available, &mut Watching).unwrap());
+            outcome
+        });
+        let outcome = ran.unwrap().join().unwrap();
+        assert_eq!(outcome.status, Status::Success, "{row:#x}");
+    }
+}

@@ -90,20 +90,29 @@ impl Program {
 
     /// Makes one instruction of the last ones and an opcode where that pays. Returns whether it did.
     pub(super) fn fuse(&mut self, byte: u8) -> bool {
-        if self.fold(byte) {
+        let (mut byte, mut place) = (byte, None);
+        // Code may have any number of them in a row.
+        while self.recent(0).op == op::SWAP1
+            && let Some(exchanged) = turned(byte)
+        {
+            place = Some(self.take_back(1));
+            byte = exchanged;
+        }
+        if self.fold(byte) || self.join(byte) {
             return true;
         }
+        if let Some(pc) = place {
+            self.emit(byte, pc as u32, pc);
+        }
+        place.is_some()
+    }
+
+    /// Makes one instruction of the last one or two and an opcode.
+    fn join(&mut self, byte: u8) -> bool {
         let (last, before) = (self.recent(0), self.recent(1));
         match (last.op, byte) {
             (op::SWAP1, op::SUB) if before.op == inner::PUSH_SMALL => self.replace(2, inner::SUB_SMALL, 0, before.arg),
             (op::SWAP1, op::SUB) => self.replace(1, inner::SUB_TOP, 0, 0),
-            (op::SWAP1, _) if turned(byte).is_some() => {
-                let pc = self.take_back(1);
-                let byte = turned(byte).unwrap_or(byte);
-                if !self.fuse(byte) {
-                    self.emit(byte, pc as u32, pc);
-                }
-            }
             (inner::PUSH_SMALL, op::ADD) => match duplicated(before) {
                 Some(depth) => self.replace(2, inner::DUP_ADD_SMALL, depth, last.arg),
                 None => self.replace(1, inner::ADD_SMALL, 0, last.arg),
