@@ -78,7 +78,8 @@ fn check(executors: &[Executor], cases: u64) {
             asked += source.total() as u64;
         }
     }
-    assert!(executed > 3 * cases && asked > 3 * cases, "{executed} transactions, {asked} requests");
+    // Both passes of a case execute one transaction at least, on the whole: blocks that are full end some early.
+    assert!(executed > 2 * cases && asked > 3 * cases, "{executed} transactions, {asked} requests");
 }
 
 fn block_is_full(outcome: &Outcome) -> bool {
