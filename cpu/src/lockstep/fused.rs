@@ -6,34 +6,6 @@ use super::simd::{Mask, Simd};
 use crate::op;
 use crate::program::{Instruction, inner};
 
-/// Whether an instruction can neither fail nor jump: then [`Runner::fused`] executes it.
-#[inline(always)]
-pub(super) fn is_plain(op: u8) -> bool {
-    matches!(
-        op,
-        inner::PUSH_SMALL
-            | inner::PUSH_CONSTANT
-            | inner::ADD_SMALL
-            | inner::AND_CONSTANT
-            | inner::EQ_SMALL
-            | inner::SHL_SMALL
-            | inner::SHR_SMALL
-            | inner::SWAP_POP
-            | inner::POPS
-            | inner::SUB_SMALL
-            | inner::SUB_TOP
-            | inner::DUP_ADD
-            | inner::DUP_ADD_SMALL
-            | inner::PUSH_PUSH
-            | inner::PUSH_DUP
-            | inner::DUP_DUP
-            | inner::DUP_PUSH
-            | inner::DUP_SWAP
-            | inner::PUSH_SWAP
-            | inner::SWAP_SWAP
-    )
-}
-
 /// SWAP: the top and the item `depth` below it.
 pub(super) fn swap(path: &mut Path, depth: usize) {
     let top = path.stack.len() - 1;
@@ -41,7 +13,9 @@ pub(super) fn swap(path: &mut Path, depth: usize) {
 }
 
 impl Runner<'_> {
-    pub(super) fn fused(&mut self, path: &mut Path, instruction: Instruction) {
+    /// Executes an instruction that stands for several opcodes, or has its operand with it, where it is one that can neither fail nor
+    /// jump. Returns whether it is.
+    pub(super) fn fused(&mut self, path: &mut Path, instruction: Instruction) -> bool {
         let Instruction { op, also, arg } = instruction;
         let depth = usize::from(also);
         match op {
@@ -107,8 +81,9 @@ impl Runner<'_> {
                 swap(path, arg as usize);
                 swap(path, depth);
             }
-            _ => unreachable!("{op:#x} is not plain"),
+            _ => return false,
         }
+        true
     }
 
     fn add(&mut self, path: &mut Path) {

@@ -4,7 +4,7 @@
 //! and static gas in the same one spot. A lane that fails at an instruction leaves: it continues on the reference, in the
 //! checked form, from that very instruction, so that the place and the reason of a halt are the reference's own.
 
-use super::fused::{is_plain, swap};
+use super::fused::swap;
 use super::path::{Columns, Path, Value};
 use super::simd::{Column, LANES, Limb, Mask, Simd};
 use super::statistics::Statistics;
@@ -270,7 +270,6 @@ impl Runner<'_> {
                         self.drop(path, 1);
                     }
                 }
-                plain if is_plain(plain) => self.fused(path, instruction),
                 inner::UNDEFINED | opcode::INVALID => fail!(here),
 
                 opcode::STOP => {
@@ -627,6 +626,7 @@ impl Runner<'_> {
                     self.end(path, |_| Exit::Stop);
                     return self.over(path);
                 }
+                _ if self.fused(path, instruction) => {}
                 _ => fail!(here),
             }
         }

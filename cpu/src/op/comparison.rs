@@ -46,12 +46,16 @@ pub(crate) fn sgt(stack: &mut Stack<'_>) {
     binary(stack, |a, b| flag(signed_less(b, a)));
 }
 
+/// Whether both are the same. Limb by limb, like everything that comes right from the stack.
+#[inline(always)]
+pub(crate) fn same(a: &U256, b: &U256) -> bool {
+    let difference = (a.0[0] ^ b.0[0]) | (a.0[1] ^ b.0[1]) | (a.0[2] ^ b.0[2]) | (a.0[3] ^ b.0[3]);
+    difference == 0
+}
+
 #[inline(always)]
 pub(crate) fn eq(stack: &mut Stack<'_>) {
-    binary(stack, |a, b| {
-        let difference = (a.0[0] ^ b.0[0]) | (a.0[1] ^ b.0[1]) | (a.0[2] ^ b.0[2]) | (a.0[3] ^ b.0[3]);
-        flag(difference == 0)
-    });
+    binary(stack, |a, b| flag(same(a, b)));
 }
 
 /// Whether no bit is set.
@@ -60,10 +64,10 @@ pub(crate) fn is_zero(word: &U256) -> bool {
     word.0[0] | word.0[1] | word.0[2] | word.0[3] == 0
 }
 
-/// Whether it is this number. Limb by limb, like everything that comes right from the stack.
+/// Whether it is this number.
 #[inline(always)]
 pub(crate) fn is_small(word: &U256, number: u32) -> bool {
-    (word.0[0] ^ u64::from(number)) | word.0[1] | word.0[2] | word.0[3] == 0
+    same(word, &U256([u64::from(number), 0, 0, 0]))
 }
 
 #[inline(always)]

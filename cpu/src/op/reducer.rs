@@ -1,6 +1,7 @@
 //! MULMOD by the same modulus again and again, as code that works with elliptic curves does.
 
 use super::arithmetic::{back, ruint};
+use super::comparison::same;
 use isolane_spec::U256;
 use ruint::Uint;
 
@@ -39,11 +40,6 @@ impl Reducer {
         // ruint gives 0 for a modulus of 0, as the EVM does.
         back(ruint(a).mul_mod(ruint(b), ruint(modulus)))
     }
-}
-
-#[inline(always)]
-fn same(a: &U256, b: &U256) -> bool {
-    (a.0[0] ^ b.0[0]) | (a.0[1] ^ b.0[1]) | (a.0[2] ^ b.0[2]) | (a.0[3] ^ b.0[3]) == 0
 }
 
 /// 2^512 / modulus, if that has at most five limbs.

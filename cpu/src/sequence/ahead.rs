@@ -261,6 +261,16 @@ impl Front {
         slot.state.store(DONE, Ordering::Release);
     }
 
+    /// Waits until no thread is at work any more, since there is nothing left to be found. Takes part meanwhile: the pool's other threads
+    /// may have something else to do.
+    pub fn settle(&self) {
+        while self.active.load(Ordering::Acquire) > 0 {
+            if rayon::yield_now() != Some(rayon::Yield::Executed) {
+                std::thread::yield_now();
+            }
+        }
+    }
+
     /// Nothing more is executed ahead: the sequence is over, or it does not pay.
     pub fn stop(&self) {
         self.stop.store(true, Ordering::Relaxed);

@@ -112,6 +112,14 @@ impl<'t> Sequence<'t> {
         self.stats
     }
 
+    /// Waits until everything that may be executed ahead now has been. How much is ahead depends on the threads' timing otherwise: this is
+    /// for tests that want to be sure that something is.
+    pub fn settle(&self) {
+        if let Some((front, _)) = &self.front {
+            front.settle();
+        }
+    }
+
     /// Executes the next transaction, as [`Machine::transact`] does; `None` when there is no more.
     ///
     /// # Errors

@@ -74,13 +74,17 @@ impl Planted {
 /// The transactions of one environment after the other, ahead of their turn.
 fn ahead(batch: &Batch) -> Vec<Executed> {
     let mut results = Vec::with_capacity(batch.transactions.len());
-    for (number, environment) in batch.environments.iter().enumerate() {
-        let here = batch.transactions.iter().filter(|(of, _)| *of as usize == number);
+    for (index, environment) in batch.environments.iter().enumerate() {
+        let here = batch.transactions.iter().filter(|(of, _)| *of as usize == index);
         let transactions: Vec<&Transaction> = here.map(|(_, transaction)| transaction).collect();
         let mut available = Available::of(environment);
         let mut machine = Machine::new(environment.clone());
         let mut sequence = Sequence::new(&transactions, InParallel::Always);
-        for transaction in &transactions {
+        for (number, transaction) in transactions.iter().enumerate() {
+            // As the tester does with its sequences.
+            if number % 2 == 1 {
+                sequence.settle();
+            }
             let next = catch_unwind(AssertUnwindSafe(|| sequence.next(&mut machine, available)));
             let lost = || Err(ExecutionError::Panic("a transaction was lost".to_owned()));
             let result = next.ok().flatten().unwrap_or_else(lost);
