@@ -4,7 +4,7 @@
 //! marks that last for one transaction (warm, created, …) hold the number of that transaction, so that starting the
 //! next one clears nothing.
 
-mod finish;
+pub(crate) mod finish;
 mod index;
 mod load;
 mod reads;

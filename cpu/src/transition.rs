@@ -7,7 +7,8 @@ use crate::lane::{Lane, Programs, TransactionContext};
 use crate::machine::Available;
 use crate::op::call::CallRequest;
 use crate::validation::{
-    GAS_PER_BLOB, IntrinsicGas, intrinsic_gas, maximum_cost, minus, plus, price, validate_form, validate_in_block,
+    GAS_PER_BLOB, IntrinsicGas, check_sender, gas_price, intrinsic_gas, minus, plus, price, validate_form,
+    validate_in_block,
 };
 use crate::watch::Hook;
 use isolane_spec::{
@@ -163,8 +164,7 @@ impl Executor {
         }
 
         // Buy the gas and the blobs. Nothing overflows: it costs no more than the maximum cost.
-        let tip = transaction.max_priority_fee_per_gas.min(minus(&transaction.max_fee_per_gas, &base_fee).0);
-        let gas_price = plus(&base_fee, &tip).0;
+        let (tip, gas_price) = gas_price(transaction, &base_fee);
         let blob_gas = transaction.blob_versioned_hashes.len() as u64 * GAS_PER_BLOB;
         let wei = |per_gas: &U256, gas: u64| price(per_gas, gas).unwrap_or(U256::MAX);
         let mut prepaid = wei(&gas_price, transaction.gas_limit);
@@ -288,27 +288,15 @@ impl Executor {
         transaction: &Transaction,
         sender: AccountIndex,
     ) -> Result<Result<(), InvalidTransaction>, StateError> {
-        use InvalidTransaction as Invalid;
         let info = &self.lane.journal.account(sender).info;
-        let simulated = self.lane.environment.validation == Validation::Call;
-        if simulated && info.nonce == u64::MAX {
-            return Ok(Err(Invalid::NonceOverflow));
+        let validation = self.lane.environment.validation;
+        if let Err(reason) = check_sender(transaction, info, validation) {
+            return Ok(Err(reason));
         }
-        let (expected, got) = (info.nonce, if simulated { info.nonce } else { transaction.nonce });
-        if got < expected {
-            return Ok(Err(Invalid::NonceTooLow { expected, got }));
-        }
-        if got > expected {
-            return Ok(Err(Invalid::NonceTooHigh { expected, got }));
-        }
-        let Some(required) = maximum_cost(transaction) else { return Ok(Err(Invalid::CostOverflow)) };
-        if info.balance < required {
-            return Ok(Err(Invalid::InsufficientFunds { required, got: info.balance }));
-        }
-        if info.code_hash != KECCAK_EMPTY && !simulated {
+        if info.code_hash != KECCAK_EMPTY && validation == Validation::Full {
             // EIP-3607 holds for all blocks: none before it broke it.
             if self.lane.delegation(sender)?.is_none() {
-                return Ok(Err(Invalid::SenderHasCode));
+                return Ok(Err(InvalidTransaction::SenderHasCode));
             }
         }
         Ok(Ok(()))

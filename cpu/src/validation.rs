@@ -4,7 +4,9 @@
 use crate::machine::Available;
 use crate::state_gas::StateGas;
 use isolane_spec::gas::GasSchedule;
-use isolane_spec::{Environment, Fork, InvalidTransaction, Transaction, TransactionType, U256, Validation};
+use isolane_spec::{
+    AccountInfo, Environment, Fork, InvalidTransaction, Transaction, TransactionType, U256, Validation,
+};
 
 /// Gas of one blob (EIP-4844).
 pub(crate) const GAS_PER_BLOB: u64 = 1 << 17;
@@ -215,8 +217,41 @@ pub(crate) fn price(per_gas: &U256, gas: u64) -> Option<U256> {
     (carry == 0).then_some(U256(limbs))
 }
 
+/// What a transaction pays for gas beyond the base fee, which goes to the beneficiary, and in all (EIP-1559).
+#[inline(always)]
+pub(crate) fn gas_price(transaction: &Transaction, base_fee: &U256) -> (U256, U256) {
+    let tip = transaction.max_priority_fee_per_gas.min(minus(&transaction.max_fee_per_gas, base_fee).0);
+    (tip, plus(base_fee, &tip).0)
+}
+
+/// The rules that depend on the sender's nonce and balance.
+#[inline(always)]
+pub(crate) fn check_sender(
+    transaction: &Transaction,
+    info: &AccountInfo,
+    validation: Validation,
+) -> Result<(), InvalidTransaction> {
+    use InvalidTransaction as Invalid;
+    let simulated = validation == Validation::Call;
+    if simulated && info.nonce == u64::MAX {
+        return Err(Invalid::NonceOverflow);
+    }
+    let (expected, got) = (info.nonce, if simulated { info.nonce } else { transaction.nonce });
+    if got < expected {
+        return Err(Invalid::NonceTooLow { expected, got });
+    }
+    if got > expected {
+        return Err(Invalid::NonceTooHigh { expected, got });
+    }
+    let Some(required) = maximum_cost(transaction) else { return Err(Invalid::CostOverflow) };
+    if info.balance < required {
+        return Err(Invalid::InsufficientFunds { required, got: info.balance });
+    }
+    Ok(())
+}
+
 /// The most that a transaction can cost, in wei.
-pub(crate) fn maximum_cost(transaction: &Transaction) -> Option<U256> {
+fn maximum_cost(transaction: &Transaction) -> Option<U256> {
     let (cost, too_much) = plus(&price(&transaction.max_fee_per_gas, transaction.gas_limit)?, &transaction.value);
     if too_much {
         return None;

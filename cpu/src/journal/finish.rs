@@ -5,7 +5,7 @@ use isolane_spec::{AccountDiff, Fork, H160, KECCAK_EMPTY, SlotDiff};
 
 /// An address as numbers that compare as it does.
 #[inline(always)]
-fn in_order(address: &H160) -> (u128, u32) {
+pub(crate) fn in_order(address: &H160) -> (u128, u32) {
     let (high, low) = address.0.split_at(16);
     let mut numbers = ([0; 16], [0; 4]);
     numbers.0.copy_from_slice(high);

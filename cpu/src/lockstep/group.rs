@@ -160,7 +160,7 @@ impl Group {
         if self.cold {
             for job in jobs {
                 if job.environment.state.is_near() {
-                    let _ = black_box(job.environment.state.account(&job.transaction.sender));
+                    black_box(job.environment.state.account(&job.transaction.sender).is_ok());
                 }
             }
         }

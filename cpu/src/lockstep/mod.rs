@@ -14,6 +14,7 @@ mod simd;
 mod statistics;
 #[cfg(test)]
 mod tests;
+mod transfers;
 mod words;
 
 pub use simd::SimdLevel;
@@ -33,6 +34,7 @@ use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
+use transfers::may_be_plain;
 
 /// Groups with fewer transactions are not worth it.
 const FEW: usize = 8;
@@ -109,16 +111,26 @@ impl Lockstep {
 
     /// As [`Self::execute_each`]; each result comes with the reason why its transaction was not in a group, if it was not.
     pub fn execute_told(&self, batch: &Batch, sink: &Told<'_>) {
-        let Plan { groups, alone, left, mut statistics } = plan(batch);
-        statistics.transactions = batch.transactions.len() as u64;
-        self.count(&statistics);
+        let mut plan = plan(batch);
         for (index, (number, _)) in batch.transactions.iter().enumerate() {
             if *number as usize >= batch.environments.len() {
                 sink(index, Err(ExecutionError::NoEnvironment(*number)), Some(Leave::Failed));
             }
         }
         let run = Run { number: BATCHES.fetch_add(1, Ordering::Relaxed), cold: batch.transactions.len() >= COLD };
-        groups.par_iter().for_each(|group| self.run_group(run, batch, group, sink));
+        plan.groups.par_iter().for_each(|group| self.run_group(run, batch, group, sink));
+        let transfers = std::mem::take(&mut plan.transfers);
+        let others = transfers::execute_all(batch, &transfers, sink);
+        plan.statistics.transfers = (transfers.len() - others.len()) as u64;
+        for index in others {
+            let (number, transaction) = &batch.transactions[index];
+            plan.leave(*number, index, transaction, Leave::NoCode);
+        }
+        let Plan { mut alone, left, mut statistics, .. } = plan;
+        statistics.transactions = batch.transactions.len() as u64;
+        self.count(&statistics);
+        // In the order of their environment again.
+        alone.iter_mut().for_each(|transactions| transactions.sort_unstable_by_key(|(index, _)| *index));
         backend::execute_all(batch, &alone, &|index, result| sink(index, result, left.get(index).copied().flatten()));
     }
 
@@ -240,6 +252,8 @@ fn refuses(environment: &Environment, transactions: usize) -> Option<Leave> {
 struct Plan<'b> {
     /// Transactions that run together, by index.
     groups: Vec<Vec<usize>>,
+    /// Transactions that probably run nothing, by index.
+    transfers: Vec<usize>,
     /// For the reference, by environment.
     alone: Vec<Vec<(usize, &'b Transaction)>>,
     /// Why, by index.
@@ -260,6 +274,7 @@ fn plan(batch: &Batch) -> Plan<'_> {
 
     let mut plan = Plan {
         groups: Vec::new(),
+        transfers: Vec::new(),
         alone: vec![Vec::new(); environments],
         left: vec![None; batch.transactions.len()],
         statistics: Statistics::default(),
@@ -284,8 +299,11 @@ fn plan(batch: &Batch) -> Plan<'_> {
             Some((callee, code)) if callee == (*number, to) => code,
             _ => {
                 // A state that fails or panics does so again for the reference, in its own environment.
-                let account = catch_unwind(AssertUnwindSafe(|| environment.state.account(&to))).ok()?.ok().flatten();
-                let code_hash = account.map(|account| account.code_hash).filter(|hash| *hash != KECCAK_EMPTY);
+                let code_hash = catch_unwind(AssertUnwindSafe(|| {
+                    let account = environment.state.account(&to).ok().flatten();
+                    account.map(|account| account.code_hash).filter(|hash| *hash != KECCAK_EMPTY)
+                }));
+                let code_hash = code_hash.ok().flatten();
                 let next = codes.len() as u32;
                 let code = code_hash.map(|hash| *codes.entry((TableKey::of(environment), hash)).or_insert(next));
                 last = Some(((*number, to), code));
@@ -293,7 +311,11 @@ fn plan(batch: &Batch) -> Plan<'_> {
             }
         });
         let Some(code) = code else {
-            plan.leave(*number, index, transaction, Leave::NoCode);
+            if transaction.to.is_some() && may_be_plain(transaction) {
+                plan.transfers.push(index);
+            } else {
+                plan.leave(*number, index, transaction, Leave::NoCode);
+            }
             continue;
         };
         let key = Alike {
@@ -317,8 +339,6 @@ fn plan(batch: &Batch) -> Plan<'_> {
             plan.leave(*number, index, transaction, Leave::Few);
         }
     }
-    // In the order of their environment again.
-    plan.alone.iter_mut().for_each(|transactions| transactions.sort_unstable_by_key(|(index, _)| *index));
     plan
 }
 

@@ -5,7 +5,7 @@ use std::fmt;
 /// Why a lane, or one of its frames, was executed by the reference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Leave {
-    /// Nothing runs: the transaction creates, or calls an account without code.
+    /// Nothing of a contract runs, and it is no plain transfer: the transaction creates, calls a precompile, or is not valid.
     NoCode,
     /// Too few transactions of the batch run the same code.
     Few,
@@ -65,6 +65,8 @@ pub struct Statistics {
     pub grouped: u64,
     /// Of these, the ones that had no frame executed by the reference.
     pub whole: u64,
+    /// Plain transfers, which run nothing.
+    pub transfers: u64,
     /// Groups.
     pub groups: u64,
     /// Instructions that were dispatched to groups.
@@ -96,6 +98,7 @@ impl Statistics {
         self.transactions += other.transactions;
         self.grouped += other.grouped;
         self.whole += other.whole;
+        self.transfers += other.transfers;
         self.groups += other.groups;
         self.steps += other.steps;
         self.lane_steps += other.lane_steps;
@@ -109,8 +112,9 @@ impl fmt::Display for Statistics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} transactions, {} in {} groups, {} of them wholly; {:.1} lanes an instruction",
+            "{} transactions, {} plain transfers, {} in {} groups, {} of them wholly; {:.1} lanes an instruction",
             self.transactions,
+            self.transfers,
             self.grouped,
             self.groups,
             self.whole,
