@@ -128,7 +128,7 @@ impl<'a> Transfers<'a> {
             return None;
         }
         let to_before = self.account(to, &mut to_place)?;
-        if to_before.is_some_and(|info| info.code_hash != KECCAK_EMPTY) {
+        if to_before.is_some_and(|it| it.code_hash != KECCAK_EMPTY) {
             // The state could not say so when it was asked before.
             return None;
         }
