@@ -382,7 +382,7 @@ impl Group {
                 Err(error) => self.results.failed.push((lane, error)),
             }
         }
-        calling.path.steps = 0;
+        (calling.path.steps, calling.path.copied) = (0, 0);
         self.go_on(depth);
     }
 

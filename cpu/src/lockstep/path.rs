@@ -3,7 +3,7 @@
 use super::simd::{Column, LANES, Limb, Mask, Simd};
 use super::words::{StorageWords, Words};
 use crate::execution::Executor;
-use isolane_spec::U256;
+use isolane_spec::{U256, word};
 
 /// Columns that are kept from group to group: 4 MiB.
 const KEPT: usize = 2_048;
@@ -211,6 +211,13 @@ impl Columns {
     }
 }
 
+/// Copies of fewer bytes leave the memories of all lanes in the first-level cache.
+const LARGE_COPY: u64 = 1024;
+/// So many copied bytes are not much yet.
+const MUCH_COPIED: u64 = 64 << 10;
+/// So many copied bytes cost as much as a dispatch for each instruction saves, as measured with copies of 4 KiB.
+const COPIED_A_STEP: u64 = 64;
+
 /// Lanes at the same place.
 #[derive(Debug)]
 pub(super) struct Path {
@@ -230,6 +237,8 @@ pub(super) struct Path {
     pub left: u64,
     /// Blocks that it was executed with few lanes.
     pub thin: u32,
+    /// Bytes of large copies that each lane made, of those that are the same for all.
+    pub copied: u64,
 }
 
 impl Path {
@@ -245,6 +254,7 @@ impl Path {
             steps: 0,
             left: 0,
             thin: 0,
+            copied: 0,
         }
     }
 
@@ -252,6 +262,22 @@ impl Path {
     #[inline(always)]
     pub fn peek(&self, depth: usize) -> Value {
         self.stack[self.stack.len() - 1 - depth]
+    }
+
+    /// Counts a copy of so many bytes. If copies are most of what the lanes do, the next block looks at that.
+    pub fn copy(&mut self, size: &Value) {
+        if size.is_uniform() && size.word >= U256::from(LARGE_COPY) {
+            self.copied = self.copied.saturating_add(word::to_u64_saturating(&size.word));
+            if self.mostly_copies() {
+                self.room = 0;
+            }
+        }
+    }
+
+    /// Whether its lanes had better go on one after another: where each of them moves much memory, that of all of them does not fit the
+    /// first-level cache, and what a dispatch for all saves is less than what that costs.
+    pub fn mostly_copies(&self) -> bool {
+        self.copied >= MUCH_COPIED && self.copied / COPIED_A_STEP > self.steps
     }
 
     /// Parts with some of its lanes, which go to `ip`. No word is late.
@@ -274,6 +300,7 @@ impl Path {
             steps: self.steps,
             left: self.left,
             thin: 0,
+            copied: self.copied,
         }
     }
 
@@ -288,7 +315,7 @@ impl Path {
         for lane in lanes(self.lanes) {
             seats[lane].lane.steps += self.steps;
         }
-        (self.gas, self.steps) = (0, 0);
+        (self.gas, self.steps, self.copied) = (0, 0, 0);
     }
 
     /// Takes over the lanes of a path at the same place, with as many stack items. Both have settled, and know no words.

@@ -529,12 +529,15 @@ impl Runner<'_> {
                     op::storage::tstore(seat.lane, seat.frame.account, seat.frame.is_static, [key, value])?;
                     Ok(())
                 }),
-                opcode::MCOPY => written!(Range::Own, here, 3 -> false, |seat, words, gas| {
-                    let [target, source, size] = words;
-                    let memory = &mut seat.frame.memory;
-                    *gas = op::memory::mcopy([target, source, size], memory, seat.lane.schedule, *gas)?;
-                    Ok(())
-                }),
+                opcode::MCOPY => {
+                    path.copy(&path.peek(2));
+                    written!(Range::Own, here, 3 -> false, |seat, words, gas| {
+                        let [target, source, size] = words;
+                        let memory = &mut seat.frame.memory;
+                        *gas = op::memory::mcopy([target, source, size], memory, seat.lane.schedule, *gas)?;
+                        Ok(())
+                    });
+                }
                 dup @ opcode::DUP1..=opcode::DUP16 => self.dup(path, usize::from(dup - opcode::DUP1)),
                 exchange @ opcode::SWAP1..=opcode::SWAP16 => {
                     swap(path, usize::from(exchange - opcode::SWAP1) + 1);

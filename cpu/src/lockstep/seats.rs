@@ -358,6 +358,10 @@ impl Runner<'_> {
             self.park(path, path.lanes, &to, Leave::Halted);
             return false;
         }
+        if path.mostly_copies() {
+            self.park(path, path.lanes, &to, Leave::Copies);
+            return false;
+        }
         if path.room < u64::from(block.gas) {
             let needed = path.gas + u64::from(block.gas);
             let poor = lanes(path.lanes).filter(|&lane| self.gas[lane] < needed).fold(0, |mask, lane| mask | 1 << lane);

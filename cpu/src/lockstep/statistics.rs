@@ -19,6 +19,8 @@ pub enum Leave {
     Halted,
     /// Too few lanes went the same way through a frame.
     Thin,
+    /// A frame mostly copies memory, which lanes do better one after another.
+    Copies,
     /// Too few lanes called the same code.
     Callee,
     /// Initcode, which is the lane's own.
@@ -27,7 +29,7 @@ pub enum Leave {
 
 impl Leave {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::NoCode,
         Self::Few,
         Self::Ordered,
@@ -35,6 +37,7 @@ impl Leave {
         Self::Failed,
         Self::Halted,
         Self::Thin,
+        Self::Copies,
         Self::Callee,
         Self::Initcode,
     ];
@@ -50,6 +53,7 @@ impl Leave {
             Self::Failed => "state failed",
             Self::Halted => "frames that halted",
             Self::Thin => "frames gone apart",
+            Self::Copies => "frames that copy",
             Self::Callee => "frames of rare callees",
             Self::Initcode => "frames of initcode",
         }

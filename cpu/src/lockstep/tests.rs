@@ -391,6 +391,23 @@ fn memory_is_late_and_never_wrong() {
 }
 
 #[test]
+fn lanes_that_mostly_copy_go_on_one_after_another() {
+    // Copies 4 KiB forth and back, 100 times.
+    let mut code = vec![op::PUSH1, 100];
+    code.extend(input(0));
+    code.extend([op::PUSH1 + 1, 16, 9, op::MSTORE, op::JUMPDEST]);
+    let top = code.len() as u8 - 1;
+    code.extend([op::PUSH1 + 1, 16, 0, op::PUSH1 + 1, 16, 0, op::PUSH1 + 1, 32, 0, op::MCOPY]);
+    code.extend([op::PUSH1 + 1, 16, 0, op::PUSH1 + 1, 32, 0, op::PUSH1 + 1, 16, 5, op::MCOPY]);
+    code.extend([op::PUSH1, 1, op::SWAP1, op::SUB, op::DUP1, op::PUSH1, top, op::JUMPI]);
+    code.extend([op::PUSH1 + 1, 64, 0, op::PUSH1, 0, op::KECCAK256, op::PUSH1, 0, op::SSTORE]);
+    let batch = batch(state(&[&code]), Fork::Prague, |_| 1_000_000);
+    assert_eq!(success(&batch), usize::from(SENDERS));
+    let statistics = check(&batch);
+    assert_eq!(statistics.left(Leave::Copies), u64::from(SENDERS), "{statistics}");
+}
+
+#[test]
 fn storage_is_remembered_while_it_holds() {
     // Reads, writes through shared and own keys, calls itself once, and reads again.
     let mut code = vec![op::CALLDATASIZE, op::PUSH1, 0, op::JUMPI];
