@@ -31,7 +31,7 @@ use isolane_spec::{
 use rayon::prelude::*;
 use simd::LANES;
 use std::cell::RefCell;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use transfers::may_be_plain;
@@ -204,11 +204,12 @@ impl Lockstep {
         let mut group = GROUP.with_borrow_mut(Option::take).unwrap_or_else(|| Group::new(self.simd()));
         group.set_level(self.simd());
         group.cold = run.cold;
-        let mut done = [false; LANES];
+        let (mut done, mut handing_on) = ([false; LANES], false);
         let ran = catch_unwind(AssertUnwindSafe(|| {
             group.execute(run.number, jobs, |lane, result, left| {
-                done[lane] = true;
+                (done[lane], handing_on) = (true, true);
                 sink(lane, result, left);
+                handing_on = false;
             });
             group
         }));
@@ -217,6 +218,8 @@ impl Lockstep {
                 self.count(&std::mem::take(&mut group.statistics));
                 GROUP.set(Some(group));
             }
+            // Whoever takes the results panicked.
+            Err(panic) if handing_on => resume_unwind(panic),
             Err(_) => {
                 let mut statistics = Statistics::default();
                 for (lane, job) in jobs.iter().enumerate() {

@@ -391,6 +391,24 @@ fn memory_is_late_and_never_wrong() {
 }
 
 #[test]
+fn a_panic_of_whoever_takes_the_results_is_theirs() {
+    let mut batch = batch(state(&[&[op::STOP]]), Fork::Prague, |_| 100_000);
+    for (index, (_, transaction)) in batch.transactions.iter_mut().enumerate() {
+        (transaction.max_fee_per_gas, transaction.max_priority_fee_per_gas) = (U256::one(), U256::one());
+        if index >= 75 {
+            (transaction.to, transaction.value) = (Some(address(0xee, 1)), U256::one());
+        }
+    }
+    assert_eq!(check(&batch).transfers, 75);
+    for at in [10, 100] {
+        let taken = catch_unwind(AssertUnwindSafe(|| {
+            Lockstep::new().execute_each(&batch, &|index, _| assert_ne!(index, at, "taken by a panic"));
+        }));
+        assert!(taken.is_err(), "{at}");
+    }
+}
+
+#[test]
 fn lanes_that_mostly_copy_go_on_one_after_another() {
     // Copies 4 KiB forth and back, 100 times.
     let mut code = vec![op::PUSH1, 100];

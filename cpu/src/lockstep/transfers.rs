@@ -16,7 +16,7 @@ use isolane_spec::{
     Outcome, Status, Transaction, U256,
 };
 use rayon::prelude::*;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Mutex, PoisonError};
 
 /// Whether a transaction may be a plain transfer, as far as it decides that itself.
@@ -63,8 +63,11 @@ pub(super) fn execute_all(batch: &Batch, indices: &[usize], sink: &Told<'_>) -> 
                     }
                 }
             }));
-            if let (Err(_), Some(index)) = (done, now) {
-                others.lock().unwrap_or_else(PoisonError::into_inner).push(index);
+            match (done, now) {
+                (Ok(()), _) => {}
+                (Err(_), Some(index)) => others.lock().unwrap_or_else(PoisonError::into_inner).push(index),
+                // Whoever takes the results panicked.
+                (Err(panic), None) => resume_unwind(panic),
             }
         }
     });
