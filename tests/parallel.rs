@@ -76,6 +76,7 @@ fn outcomes(
 fn bundled_workloads() {
     let files = workload::files_in(&bundled("workloads")).unwrap_or_else(|error| panic!("{error}"));
     assert!(!files.is_empty());
+    let mut sum = SequenceStats::default();
     for file in files {
         let workload = workload::Workload::read(&file).unwrap_or_else(|error| panic!("{error}")).widen(192);
         let mut transactions = workload.transactions.clone();
@@ -92,10 +93,13 @@ fn bundled_workloads() {
         for (threads, settled) in [(2, true), (2, false), (3, false)] {
             let (in_parallel, stats) = outcomes(&workload, &list, threads, settled);
             assert!(in_parallel == one_by_one, "{}", workload.name);
-            // All but the first two, those that follow one of their sender, and plain transfers, which are not worth it.
-            let senders = nonces.len() as u64;
-            let expected = if list[0].input.is_empty() { 0 } else { senders - 2 };
-            assert!(!settled || stats.ahead >= expected, "{}: {stats:?} of {senders} senders", workload.name);
+            // How much is ahead otherwise depends on what else the machine does.
+            if settled {
+                sum.ahead += stats.ahead;
+                sum.stale += stats.stale;
+            }
         }
     }
+    // Nearly all of the six workloads whose transactions neither depend on each other nor have one sender; and those of which some do.
+    assert!(sum.ahead - sum.stale > 1_000 && sum.stale > 50, "{sum:?}");
 }
