@@ -169,12 +169,19 @@ impl Front {
             }
         }
         self.committed.store(count, Ordering::Release);
+        self.call();
+    }
+
+    /// Calls another thread, if there is work for it. Returns whether there was.
+    fn call(self: &Arc<Self>) -> bool {
         let active = self.active.load(Ordering::Acquire);
-        if active < self.most_active && !self.stop.load(Ordering::Relaxed) && self.find().is_some() {
+        let calls = active < self.most_active && !self.stop.load(Ordering::Relaxed) && self.find().is_some();
+        if calls {
             self.active.fetch_add(1, Ordering::AcqRel);
             let front = Arc::clone(self);
             rayon::spawn(move || front.work());
         }
+        calls
     }
 
     /// After so many transactions, those from here on are out of reach.
@@ -207,12 +214,14 @@ impl Front {
         with_machine(self.environment.clone(), |machine| {
             machine.set_allowance(self.allowance);
             let mut idle_since = Instant::now();
-            while idle_since.elapsed() < PATIENCE && !self.stop.load(Ordering::Relaxed) {
+            while !self.stop.load(Ordering::Relaxed) {
                 match self.find() {
                     Some(index) => {
                         self.execute(machine, index);
                         idle_since = Instant::now();
                     }
+                    // Only after a look: a thread that was interrupted has not waited for work in vain.
+                    None if idle_since.elapsed() >= PATIENCE => break,
                     None => (0..SPINS).for_each(|_| std::hint::spin_loop()),
                 }
             }
@@ -263,8 +272,9 @@ impl Front {
 
     /// Waits until no thread is at work any more, since there is nothing left to be found. Takes part meanwhile: the pool's other threads
     /// may have something else to do.
-    pub fn settle(&self) {
-        while self.active.load(Ordering::Acquire) > 0 {
+    pub fn settle(self: &Arc<Self>) {
+        // A thread that was about to give up when there was new work has not seen it.
+        while self.active.load(Ordering::Acquire) > 0 || self.call() {
             if rayon::yield_now() != Some(rayon::Yield::Executed) {
                 std::thread::yield_now();
             }
