@@ -11,6 +11,7 @@
 mod fuse;
 
 use crate::jumpdest::JumpDests;
+use crate::op::bitwise::shift_right;
 use isolane_spec::gas::SCHEDULES;
 use isolane_spec::opcode::{exchanged_items, op, stack_index};
 use isolane_spec::word;
@@ -245,19 +246,21 @@ pub(crate) struct Program {
 impl Program {
     /// Decodes nothing yet.
     pub fn new(code: Bytes, rows: &Rows) -> Self {
-        let jumpdests = JumpDests::new(&code, rows);
-        // Instruction 0 is never an entry, so that 0 can mean "not decoded".
-        Self {
+        let room = (code.len() / 8).clamp(16, 512);
+        let mut program = Self {
+            jumpdests: JumpDests::new(&code, rows),
             code,
-            jumpdests,
             entries: Vec::new(),
             start: UNDECODED,
-            instructions: vec![Instruction::new(inner::UNDEFINED, 0)],
-            positions: vec![0],
-            blocks: Vec::new(),
+            instructions: Vec::with_capacity(room),
+            positions: Vec::with_capacity(room),
+            blocks: Vec::with_capacity(room / 8),
             constants: Vec::new(),
             choices: Vec::new(),
-        }
+        };
+        // Instruction 0 is never an entry, so that 0 can mean "not decoded".
+        program.emit(inner::UNDEFINED, 0, 0);
+        program
     }
 
     /// Bytes of memory that it takes, roughly.
@@ -336,8 +339,14 @@ impl Program {
 
     /// The constant that a PUSH at `pc` pushes; missing bytes at the end of the code read as zero.
     pub fn immediate(&self, pc: usize, len: usize) -> U256 {
-        let mut bytes = [0; 32];
         let available = self.code.get(pc + 1..).unwrap_or_default();
+        if len == 0 {
+            return U256::zero();
+        }
+        if let Some(bytes) = available.first_chunk() {
+            return shift_right(&word::from_be(bytes), 8 * (32 - len), 0);
+        }
+        let mut bytes = [0; 32];
         let take = available.len().min(len);
         bytes[32 - len..32 - len + take].copy_from_slice(&available[..take]);
         word::from_be(&bytes)
@@ -398,8 +407,7 @@ impl Program {
                     break ((byte == op::JUMPI).then_some(after), after);
                 }
                 op::PUSH0..=op::PUSH32 => {
-                    let value = self.immediate(pc, usize::from(row.immediate));
-                    self.emit_push(value, pc);
+                    self.emit_immediate(pc, usize::from(row.immediate));
                 }
                 op::DUPN | op::SWAPN | op::EXCHANGE => match stack_operands(byte, self.byte(pc + 1)) {
                     Some(operands) => {
@@ -429,7 +437,7 @@ impl Program {
                     break (Some(after), after);
                 }
                 _ => {
-                    if !self.fuse(byte) {
+                    if !(fuse::MAY_FUSE[usize::from(byte)] && self.fuse(byte)) {
                         self.emit(byte, pc as u32, pc);
                     }
                 }

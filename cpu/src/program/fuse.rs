@@ -32,8 +32,47 @@ fn turned(byte: u8) -> Option<u8> {
     }
 }
 
+/// The opcodes that may become one instruction with what stands before them. Most code is decoded to be executed once: what need
+/// not be looked at is told apart first.
+pub(super) const MAY_FUSE: [bool; 256] = {
+    let opcodes = [
+        op::ADD,
+        op::MUL,
+        op::SUB,
+        op::LT,
+        op::GT,
+        op::SLT,
+        op::SGT,
+        op::EQ,
+        op::AND,
+        op::OR,
+        op::XOR,
+        op::NOT,
+        op::SHL,
+        op::SHR,
+        op::POP,
+        op::MLOAD,
+        op::MSTORE,
+    ];
+    let mut may = [false; 256];
+    let mut i = 0;
+    while i < opcodes.len() {
+        may[opcodes[i] as usize] = true;
+        i += 1;
+    }
+    may
+};
+
+/// Whether an instruction may be one of a pair.
+fn may_pair(instruction: Instruction) -> bool {
+    matches!(instruction.op, inner::PUSH_SMALL | op::DUP1..=op::DUP16 | op::SWAP1..=op::SWAP16)
+}
+
 /// What two instructions are together, if there is one that does what both do.
 fn paired(one: Instruction, other: Instruction) -> Option<Instruction> {
+    if !may_pair(one) || !may_pair(other) {
+        return None;
+    }
     match (one.op, other.op) {
         (inner::PUSH_SMALL, inner::PUSH_SMALL) => {
             let also = u16::try_from(other.arg).ok()?;
@@ -78,7 +117,19 @@ impl Program {
         self.positions.push(pc as u32);
     }
 
-    pub(super) fn emit_push(&mut self, value: U256, pc: usize) {
+    /// Decodes a PUSH of so many bytes.
+    pub(super) fn emit_immediate(&mut self, pc: usize, len: usize) {
+        match self.code.get(pc + 1..).and_then(|bytes| bytes.first_chunk()) {
+            // What is short, and not at the very end of the code, is had without a loop over its bytes.
+            Some(bytes) if (1..=4).contains(&len) => {
+                let value = u64::from_be_bytes(*bytes) >> (64 - 8 * len);
+                self.emit(inner::PUSH_SMALL, value as u32, pc);
+            }
+            _ => self.emit_push(self.immediate(pc, len), pc),
+        }
+    }
+
+    fn emit_push(&mut self, value: U256, pc: usize) {
         match word::to_u64(&value).and_then(|value| u32::try_from(value).ok()) {
             Some(small) => self.emit(inner::PUSH_SMALL, small, pc),
             None => {

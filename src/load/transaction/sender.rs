@@ -1,11 +1,9 @@
 //! Who signed a transaction.
 
 use super::SignedTransaction;
-use crate::convert::keccak;
+use isolane_cpu::crypto;
 use isolane_spec::{Fork, H160, TransactionType, U256};
 use rayon::prelude::*;
-use secp256k1::ecdsa::{RecoverableSignature, RecoveryId};
-use secp256k1::{Message, SECP256K1};
 use std::fmt;
 
 /// Why a signature is not valid.
@@ -67,19 +65,8 @@ pub(super) fn recover(signed: &SignedTransaction, fork: Fork) -> Result<H160, Si
     {
         return Err(SignatureError::ChainIdBeforeEip155(chain_id));
     }
-    let mut compact = [0; 64];
-    let (r, s) = compact.split_at_mut(32);
-    r.copy_from_slice(&signature.r.to_big_endian());
-    s.copy_from_slice(&signature.s.to_big_endian());
-    let parity = if signature.odd_y { RecoveryId::One } else { RecoveryId::Zero };
-    let key = RecoverableSignature::from_compact(&compact, parity)
-        .and_then(|recoverable| SECP256K1.recover_ecdsa(Message::from_digest(signed.signing_hash().0), &recoverable))
-        .map_err(|_| SignatureError::NoPublicKey)?;
-    let serialized = key.serialize_uncompressed();
-    let [_, point @ ..] = &serialized;
-    let mut address = H160::zero();
-    address.0.copy_from_slice(&keccak(point).0[12..]);
-    Ok(address)
+    let (r, s) = (signature.r.to_big_endian(), signature.s.to_big_endian());
+    crypto::recover(&signed.signing_hash().0, &r, &s, signature.odd_y.into()).ok_or(SignatureError::NoPublicKey)
 }
 
 /// The senders of many transactions, recovered in parallel.
