@@ -1,11 +1,12 @@
 //! The command-line tool.
 
+#[cfg(feature = "mimalloc")]
+mod allocator;
+
 use std::process::ExitCode;
 
-#[cfg(feature = "mimalloc")]
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
+    #[cfg(feature = "mimalloc")]
+    allocator::keep_memory();
     isolane::cli::main()
 }

@@ -298,7 +298,7 @@ impl Programs {
             }
             None => {
                 let program = Program::new(lane.code(account)?, &lane.rows);
-                self.size += program.size() + program.code.len();
+                self.size += program.size();
                 self.list.push(program);
                 let program = self.list.len() as u32 - 1;
                 self.by_hash.insert((code_hash, table), program);

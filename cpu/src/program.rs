@@ -8,10 +8,12 @@
 //! Where a block cannot be paid for or its stack does not suffice, and wherever else exactness at a single instruction
 //! matters, the interpreter leaves this form and executes the bytes themselves, one checked instruction at a time.
 
+mod entries;
 mod fuse;
 
 use crate::jumpdest::JumpDests;
 use crate::op::bitwise::shift_right;
+use entries::{Entries, UNDECODED};
 use isolane_spec::gas::SCHEDULES;
 use isolane_spec::opcode::{exchanged_items, op, stack_index};
 use isolane_spec::word;
@@ -222,8 +224,6 @@ pub(crate) fn stack_operands(opcode: u8, immediate: u8) -> Option<StackOperands>
 
 /// Longest block, so that its sums fit their fields.
 const MAX_BLOCK_STEPS: u32 = 8_192;
-/// An entry that is not decoded yet.
-const UNDECODED: u32 = 0;
 
 /// Code with its decoded part.
 #[derive(Debug)]
@@ -231,8 +231,7 @@ pub(crate) struct Program {
     /// The bytes.
     pub code: Bytes,
     jumpdests: JumpDests,
-    /// By byte: the instruction that a jump there continues at.
-    entries: Vec<u32>,
+    entries: Entries,
     /// The instruction that execution starts at.
     start: u32,
     pub instructions: Vec<Instruction>,
@@ -250,7 +249,7 @@ impl Program {
         let mut program = Self {
             jumpdests: JumpDests::new(&code, rows),
             code,
-            entries: Vec::new(),
+            entries: Entries::default(),
             start: UNDECODED,
             instructions: Vec::with_capacity(room),
             positions: Vec::with_capacity(room),
@@ -263,13 +262,9 @@ impl Program {
         program
     }
 
-    /// Bytes of memory that it takes, roughly.
+    /// Bytes of memory that it takes, roughly, once it was run: of most code a quarter is decoded.
     pub fn size(&self) -> usize {
-        self.code.len() * 5
-            + self.instructions.len() * 12
-            + self.blocks.len() * 12
-            + self.constants.len() * 32
-            + self.choices.len() * 8
+        self.code.len() * 6
     }
 
     /// Whether a jump may go there.
@@ -289,16 +284,19 @@ impl Program {
     /// The instruction that a jump to `pc` continues at; `None` if that is no jump destination.
     #[inline(always)]
     pub fn entry(&mut self, pc: usize, rows: &Rows) -> Option<usize> {
-        match self.entries.get(pc) {
-            Some(&entry) if entry != UNDECODED => Some(entry as usize),
-            _ => self.decode_entry(pc, rows),
+        match self.entries.near(pc) {
+            UNDECODED => self.decode_entry(pc, rows),
+            entry => Some(entry as usize),
         }
     }
 
     #[cold]
     #[inline(never)]
     fn decode_entry(&mut self, pc: usize, rows: &Rows) -> Option<usize> {
-        self.is_jumpdest(pc).then(|| self.decode(pc, rows) as usize)
+        match self.entries.find(pc) {
+            UNDECODED => self.is_jumpdest(pc).then(|| self.decode(pc, rows) as usize),
+            entry => Some(entry as usize),
+        }
     }
 
     /// Where an instruction stands in the bytes.
@@ -354,15 +352,12 @@ impl Program {
 
     /// Decodes from `pc` up to an instruction that never continues with the next one. Returns the first instruction.
     fn decode(&mut self, pc: usize, rows: &Rows) -> u32 {
-        if self.entries.is_empty() {
-            self.entries = vec![UNDECODED; self.code.len()];
-        }
+        self.entries.make_room(self.code.len());
         let first = self.instructions.len() as u32;
         let mut pc = pc;
         loop {
-            if let Some(&entry) = self.entries.get(pc)
-                && entry != UNDECODED
-            {
+            let entry = self.entries.find(pc);
+            if entry != UNDECODED {
                 self.emit(inner::GOTO, entry, pc);
                 return first;
             }
@@ -380,7 +375,7 @@ impl Program {
         self.emit(inner::BLOCK, index, start);
         // What is decoded is an instruction: decoding starts at one and goes on to the next.
         if self.byte(start) == op::JUMPDEST {
-            self.entries[start] = marker;
+            self.entries.set(start, marker);
         }
         let (mut gas, mut steps, mut height, mut need, mut grow) = (0u32, 0u32, 0i32, 0i32, 0i32);
         let mut pc = start;

@@ -4,7 +4,8 @@
 //! what a block costs or needs, which is counted opcode by opcode, and an instruction that can fail has changed nothing when it
 //! does: the checked form starts again at the first of its opcodes.
 
-use super::{Choice, Instruction, Program, Rows, UNDECODED, inner};
+use super::entries::UNDECODED;
+use super::{Choice, Instruction, Program, Rows, inner};
 use crate::op::arithmetic::{wrapping_add, wrapping_sub};
 use crate::op::bitwise::{both, shifted_left, shifted_right};
 use isolane_spec::opcode::op;
@@ -278,7 +279,7 @@ impl Program {
     pub fn link(&mut self, instruction: usize, rows: &Rows) -> usize {
         let Instruction { op, also, arg } = self.instructions[instruction];
         let pc = if op == inner::CHOOSE_PC { self.choices[arg as usize].target } else { arg };
-        let target = match self.entries[pc as usize] {
+        let target = match self.entries.find(pc as usize) {
             UNDECODED => self.decode(pc as usize, rows),
             entry => entry,
         };
