@@ -306,3 +306,61 @@ fn long_rows_of_the_same_opcode_need_no_deep_stack() {
         assert_eq!(outcome.status, Status::Success, "{row:#x}");
     }
 }
+
+/// The outcome of the first transaction, which is the same in both forms, and of all others in lockstep.
+fn outcome(code: Vec<u8>, transactions: &[Transaction]) -> Outcome {
+    let environment = environment(code);
+    let available = Available::of(&environment);
+    let mut machine = Machine::new(environment.clone());
+    let outcome = machine.transact(&transactions[0], available).unwrap();
+    machine.rewind();
+    assert_eq!(outcome, machine.transact_observed(&transactions[0], available, &mut Watching).unwrap());
+    let transactions: Vec<_> = transactions.iter().map(|transaction| (0, transaction.clone())).collect();
+    let together = Lockstep::new().execute(&Batch { environments: vec![environment], transactions });
+    assert_eq!(together[0].as_ref(), Ok(&outcome));
+    outcome
+}
+
+#[test]
+fn pushes_of_every_length_push_their_bytes() {
+    let mut random = Random(5);
+    // From the middle of the code, and from places so near to its end that no whole word follows.
+    for behind in [40, 0] {
+        for len in 0..=32_usize {
+            let bytes: Vec<u8> = (0..len).map(|_| random.below(256) as u8).collect();
+            let end = [op::PUSH0, op::MSTORE, op::MSIZE, op::PUSH0, op::RETURN];
+            let code = [&[op::PUSH0 + len as u8][..], &bytes, &end, &vec![op::STOP; behind]].concat();
+            let mut word = vec![0; 32 - len];
+            word.extend(&bytes);
+            assert_eq!(outcome(code, &transactions(&mut Random(3))).output[..], word, "{len} bytes");
+        }
+    }
+}
+
+/// Jumps to places beyond the first 2¹⁶ instructions, decoded from a jump to them and from what stands before them.
+#[test]
+fn code_may_have_more_instructions_than_sixteen_bits_count() {
+    const LONG: usize = 70_000;
+    // The rounds that are left; to the place in the first word.
+    let mut code = vec![op::PUSH1, 3, op::PUSH0, op::CALLDATALOAD, op::JUMP];
+    let first = code.len();
+    code.extend(vec![op::JUMPDEST; LONG]);
+    // One round less, and to the place in the second word until none is left.
+    code.extend([op::PUSH1, 1, op::SWAP1, op::SUB, op::DUP1, op::PUSH1, 32, op::CALLDATALOAD, op::JUMPI]);
+    code.extend([op::GAS, op::PUSH0, op::MSTORE, op::MSIZE, op::PUSH0, op::RETURN]);
+    let transaction = |places: [usize; 2]| {
+        let words = places.map(|place| U256::from(place).to_big_endian());
+        let input = Bytes::from(words.concat());
+        Transaction { sender: SENDER, to: Some(CONTRACT), input, gas_limit: 1_000_000, ..Transaction::default() }
+    };
+    for places in [[first, LONG], [LONG - 10, LONG], [first, first], [LONG, first + 9]] {
+        let done = outcome(code.clone(), &vec![transaction(places); 8]);
+        assert_eq!(done.status, Status::Success, "{places:?}");
+        let jumpdests = (first + LONG - places[0]) + 2 * (first + LONG - places[1]);
+        assert!(
+            done.steps as usize > jumpdests && (done.steps as usize) < jumpdests + 50,
+            "{places:?}: {}",
+            done.steps
+        );
+    }
+}
