@@ -41,6 +41,11 @@ const MULTIPLES: usize = 1 << (WINDOW - 2);
 /// pairing checks that they are for.
 fn multiply(point: G1Affine, scalar: Fr) -> G1Projective {
     let (low, high) = G1::scalar_decomposition(scalar);
+    multiply_by_halves(point, low, high)
+}
+
+/// `low + high * λ` times a point. Of each half: whether it is positive, and its absolute value.
+fn multiply_by_halves(point: G1Affine, low: (bool, Fr), high: (bool, Fr)) -> G1Projective {
     let mut multiples = [point.into_group(); MULTIPLES];
     let double = multiples[0].double();
     for i in 1..MULTIPLES {
@@ -194,6 +199,24 @@ mod tests {
             assert!(multiply(G1Affine::zero(), scalar).into_affine().is_zero());
             if !product.is_zero() {
                 point = product;
+            }
+        }
+    }
+
+    /// The crate's halves happen to be positive.
+    #[test]
+    fn halves_have_signs() {
+        let point = (G1Affine::generator() * Fr::from(7)).into_affine();
+        let signed = |(is_positive, half): (bool, Fr)| if is_positive { half } else { -half };
+        for half in [0, 1, 15, 16, 31, u128::MAX >> 1].map(Fr::from) {
+            for (a, b) in [(true, true), (true, false), (false, true), (false, false)] {
+                let (low, high) = ((a, half), (b, half + Fr::from(5)));
+                let product = point * (signed(low) + signed(high) * G1::LAMBDA);
+                assert_eq!(
+                    multiply_by_halves(point, low, high).into_affine(),
+                    product.into_affine(),
+                    "{low:?} {high:?}"
+                );
             }
         }
     }

@@ -9,7 +9,7 @@ pub(super) const UNDECODED: u32 = 0;
 /// the code to be decoded: it is as small as can be looked into at once.
 #[derive(Debug, Default)]
 pub(super) struct Entries {
-    /// Those below 2¹⁶, which are all that code of contracts has.
+    /// Those below 2¹⁶, which are all that code of up to 32 KiB has: an instruction a byte, and the start of a block before it.
     near: Vec<u16>,
     far: HashMap<usize, u32>,
 }
