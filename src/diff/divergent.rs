@@ -218,6 +218,7 @@ impl Writer<'_> {
                 self.place(32, MEMORY);
                 self.op(op::LOG0, 2, 0);
             }
+            16 if self.has(op::MCOPY) && self.random.chance(600) => self.copy(),
             16 => {
                 self.place(32, 3);
                 self.push(32);
@@ -293,6 +294,23 @@ impl Writer<'_> {
         self.code.push_label(start).op(op::JUMPI);
         self.height -= 1;
         self.op(op::POP, 1, 0);
+    }
+
+    /// MCOPY, mostly of words that were just stored, and often over themselves.
+    fn copy(&mut self) {
+        let source = self.random.below(MEMORY);
+        for word in [source, source + 1] {
+            self.word();
+            self.push(32 * word);
+            self.op(op::MSTORE, 2, 0);
+        }
+        if self.random.chance(700) {
+            let (words, target) = (1 + self.random.below(3), self.random.below(MEMORY));
+            [32 * words, 32 * source, 32 * target].into_iter().for_each(|item| self.push(item));
+        } else {
+            [5, MEMORY, MEMORY].into_iter().for_each(|most| self.place(32, most));
+        }
+        self.op(op::MCOPY, 3, 0);
     }
 
     /// A call of one of two contracts or of the identity precompile, with some memory, to some memory.

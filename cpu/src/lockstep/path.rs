@@ -326,7 +326,7 @@ impl Path {
         self.lanes |= other.lanes;
         self.room = self.room.min(other.room);
         self.left = self.left.min(other.left);
-        self.words.reach = self.words.reach.min(other.words.reach);
+        self.words.meet(&other.words);
         self.thin = 0;
     }
 

@@ -530,6 +530,10 @@ impl Runner<'_> {
                     Ok(())
                 }),
                 opcode::MCOPY => {
+                    if self.copy_words(path, [&path.peek(0), &path.peek(1), &path.peek(2)]) {
+                        self.drop(path, 3);
+                        continue;
+                    }
                     path.copy(&path.peek(2));
                     written!(Range::Own, here, 3 -> false, |seat, words, gas| {
                         let [target, source, size] = words;

@@ -426,6 +426,39 @@ fn lanes_that_mostly_copy_go_on_one_after_another() {
 }
 
 #[test]
+fn words_that_are_copied_stay_words() {
+    let mcopy = |target, source, size| [op::PUSH1, size, op::PUSH1, source, op::PUSH1, target, op::MCOPY];
+    let mut code = input(0).to_vec();
+    code.extend([op::DUP1, op::PUSH1, 32, op::MSTORE, op::PUSH1, 7, op::PUSH1, 64, op::MSTORE]);
+    // Upwards and downwards over themselves, nothing at all, what was never stored, and beyond the memory.
+    let copies = [(64, 32, 96), (32, 64, 64), (32, 32, 0), (128, 0, 160), (0, 64, 192), (192, 96, 64), (96, 224, 96)];
+    for (target, source, size) in copies {
+        code.extend(mcopy(target, source, size));
+    }
+    let before = code.len();
+    // A byte of a word that is blank and of one that is known, and what lanes copy themselves.
+    code.extend([op::DUP1, op::PUSH1 + 1, 1, 65, op::MSTORE8, op::PUSH1, 45, op::MSTORE8]);
+    code.extend(mcopy(0, 32, 192));
+    code.extend([op::PUSH1, 70, op::PUSH1, 0, op::PUSH1, 96, op::CALLDATACOPY]);
+    code.extend(mcopy(64, 96, 128));
+    code.extend([op::PUSH1, 96, op::MLOAD, op::PUSH1 + 1, 2, 0, op::MLOAD, op::PUSH1 + 1, 1, 32, op::MLOAD]);
+    code.extend([op::SUB, op::SUB, op::PUSH1 + 1, 1, 192, op::MSTORE]);
+    code.extend(mcopy(224, 160, 96));
+    let end = [op::MSIZE, op::PUSH1, 0, op::RETURN];
+    for code in [[&code[..before], &end].concat(), [&code[..], &end].concat()] {
+        let whole = batch(state(&[&code]), Fork::Cancun, |_| 100_000);
+        assert_eq!(success(&whole), usize::from(SENDERS));
+        assert_eq!(check(&whole).whole, u64::from(SENDERS));
+        // Out of gas at all places.
+        let most = Reference.execute(&whole).iter().flatten().map(|outcome| outcome.gas_used).max().unwrap();
+        let short = batch(state(&[&code]), Fork::Cancun, |number| most + 100 - 3 * u64::from(number));
+        assert!((10..140).contains(&success(&short)), "{}", success(&short));
+        check(&short);
+    }
+    assert!(check(&batch(state(&[&code]), Fork::Shanghai, |_| 100_000)).left(Leave::Halted) > 0);
+}
+
+#[test]
 fn storage_is_remembered_while_it_holds() {
     // Reads, writes through shared and own keys, calls itself once, and reads again.
     let mut code = vec![op::CALLDATASIZE, op::PUSH1, 0, op::JUMPI];

@@ -44,12 +44,14 @@ pub(super) struct Words {
     size: Option<u64>,
     /// Whether their memories have still to grow to that.
     late: bool,
+    /// From this word on the memories of all lanes are zero but for words that are known.
+    blank: usize,
 }
 
 impl Words {
     /// None known; no lane's memory is shorter than `reach`.
     pub fn reaching(reach: u64) -> Self {
-        Self { reach, ..Self::default() }
+        Self { reach, blank: usize::MAX, ..Self::default() }
     }
 
     /// Of a frame that starts: no memory.
@@ -57,11 +59,15 @@ impl Words {
         Self { size: Some(0), ..Self::default() }
     }
 
-    fn get(&self, number: usize) -> Option<&Value> {
-        self.words.get(number)?.value.as_ref()
+    /// What a word of memory that all lanes have holds, if that is known.
+    fn get(&self, number: usize) -> Option<Value> {
+        let known = self.words.get(number).and_then(|word| word.value);
+        let blank = number >= self.blank && (number as u64 + 1) * 32 <= self.reach;
+        known.or_else(|| blank.then(|| Value::uniform(U256::zero())))
     }
 
     /// Sets a word. The reference to the value is taken over.
+    #[inline(always)]
     fn set(&mut self, columns: &mut Columns, number: usize, value: Value, dirty: bool) {
         if self.words.len() <= number {
             self.words.resize(number + 1, Word::default());
@@ -70,13 +76,45 @@ impl Words {
         if let Some(old) = word.value.replace(value) {
             columns.release(&old);
         }
+        word.dirty |= dirty;
+        if !word.listed || (dirty && !word.listed_dirty) {
+            self.list(number, dirty);
+        }
+    }
+
+    /// Puts a word in the lists.
+    #[inline(never)]
+    fn list(&mut self, number: usize, dirty: bool) {
+        let Some(word) = self.words.get_mut(number) else { return };
         if !std::mem::replace(&mut word.listed, true) {
             self.known.push(number as u32);
         }
-        word.dirty |= dirty;
         if dirty && !std::mem::replace(&mut word.listed_dirty, true) {
             self.dirty.push(number as u32);
         }
+    }
+
+    /// Copies words, all of which are known, to as many others, in an order that overwrites none before it was copied.
+    fn copy(&mut self, columns: &mut Columns, targets: std::ops::Range<usize>, sources: std::ops::Range<usize>) {
+        let end = targets.end.max(sources.end);
+        if self.words.len() < end {
+            self.words.resize(end, Word::default());
+        }
+        let upwards = targets.start > sources.start;
+        let count = sources.len();
+        for index in 0..count {
+            let index = if upwards { count - 1 - index } else { index };
+            // What is not there is blank.
+            let value = self.words[sources.start + index].value.unwrap_or(Value::uniform(U256::zero()));
+            columns.share(&value);
+            self.set(columns, targets.start + index, value, true);
+        }
+    }
+
+    /// What is known of the memories of lanes that joined, of which no word is known.
+    pub fn meet(&mut self, other: &Self) {
+        self.reach = self.reach.min(other.reach);
+        self.blank = self.blank.max(other.blank);
     }
 
     /// Forgets all words.
@@ -218,7 +256,7 @@ impl Runner<'_> {
     /// MLOAD at a place that all lanes share; `None` where the lanes' own memories have to answer.
     pub(super) fn load_word(&mut self, path: &Path, offset: &U256) -> Option<Value> {
         let number = aligned(offset)?;
-        let value = *path.words.get(number)?;
+        let value = path.words.get(number)?;
         self.columns.share(&value);
         Some(value)
     }
@@ -333,6 +371,7 @@ impl Runner<'_> {
     /// Writes what is late, and forgets the words that a range touches: it is about to be written.
     pub(super) fn forget(&mut self, path: &mut Path, range: Range) {
         self.write_back(path, range);
+        path.words.blank = path.words.blank.max(range.numbers(usize::MAX).map_or(usize::MAX, |numbers| numbers.end));
         match range.numbers(path.words.words.len()) {
             Some(numbers) => {
                 for word in path.words.words.get_mut(numbers).unwrap_or_default() {
@@ -343,6 +382,31 @@ impl Runner<'_> {
             }
             None => path.words.release(self.columns),
         }
+    }
+
+    /// MCOPY of whole words that are known, if the path can pay for it as a whole: no byte is moved before somebody needs it. Returns
+    /// whether it was done.
+    #[inline(never)]
+    pub(super) fn copy_words(&mut self, path: &mut Path, [target, source, size]: [&Value; 3]) -> bool {
+        let (Some(targets), Some(sources)) =
+            (Range::new(target, size).whole_words(), Range::new(source, size).whole_words())
+        else {
+            return false;
+        };
+        let end = targets.end.max(sources.end) as u64 * 32;
+        let lane = path.lanes.trailing_zeros() as usize;
+        let cost = sources.len() as u64 * u64::from(self.seats[lane].lane.schedule.copy_word);
+        // Where the rest cannot pay for it, the lanes find out by themselves, in memory that they have paid for.
+        if path.room < cost || (end > path.words.reach && !self.grow(path, end)) || path.room < cost {
+            return false;
+        }
+        if !sources.clone().all(|number| path.words.get(number).is_some()) {
+            return false;
+        }
+        path.room -= cost;
+        path.gas += cost;
+        path.words.copy(self.columns, targets, sources);
+        true
     }
 
     /// The hash of a few whole words that are known, if the path can pay for it as a whole.
@@ -360,7 +424,7 @@ impl Runner<'_> {
         }
         let mut words = Vec::with_capacity(count);
         for number in numbers {
-            words.push(*path.words.get(number)?);
+            words.push(path.words.get(number)?);
         }
         path.room -= cost;
         path.gas += cost;
