@@ -397,10 +397,8 @@ impl Runner<'_> {
         let lane = path.lanes.trailing_zeros() as usize;
         let cost = sources.len() as u64 * u64::from(self.seats[lane].lane.schedule.copy_word);
         // Where the rest cannot pay for it, the lanes find out by themselves, in memory that they have paid for.
-        if path.room < cost || (end > path.words.reach && !self.grow(path, end)) || path.room < cost {
-            return false;
-        }
-        if !sources.clone().all(|number| path.words.get(number).is_some()) {
+        let there = end <= path.words.reach || self.grow(path, end);
+        if !there || path.room < cost || !sources.clone().all(|number| path.words.get(number).is_some()) {
             return false;
         }
         path.room -= cost;
