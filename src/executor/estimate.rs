@@ -3,8 +3,9 @@
 use super::call::{Call, CallOutcome, Want};
 use super::error::ExecutorError;
 use super::inner::Executor;
+use super::run::lost;
 use super::snapshot::Snapshot;
-use isolane_spec::{AccessListItem, ExecutionError, H160, Halt, Status, U256};
+use isolane_spec::{AccessListItem, H160, Halt, Status, U256};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How much of the estimate the search may be too high, as in geth.
@@ -111,8 +112,7 @@ impl Executor {
     }
 
     fn one(&self, snapshot: &Snapshot, call: &Call, want: Want) -> Result<CallOutcome, ExecutorError> {
-        let lost = || Err(ExecutionError::Panic("a call was lost".to_owned()).into());
-        self.run(snapshot, std::slice::from_ref(call), want).pop().unwrap_or_else(lost)
+        self.run(snapshot, std::slice::from_ref(call), want).pop().unwrap_or_else(|| Err(lost()))
     }
 
     fn attempt(&self, snapshot: &Snapshot, call: &mut Call, gas: u64) -> Result<CallOutcome, ExecutorError> {

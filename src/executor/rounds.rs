@@ -5,7 +5,7 @@ use super::error::ExecutorError;
 use super::guess::Guess;
 use super::inner::Inner;
 use super::keys::Key;
-use super::run::{Attempt, Work, nonce};
+use super::run::{Attempt, FEW, Work, lost, nonce};
 use super::snapshot::{Origin, Snapshot};
 use hashbrown::{HashMap, HashSet};
 use isolane_cpu::{Available, with_machine};
@@ -29,7 +29,10 @@ pub(super) fn rounds<W: Work>(inner: &Inner, snapshot: &Snapshot, work: &W) -> V
         Origin::Direct(_) => {
             let units: Vec<usize> = (0..work.len()).collect();
             let attempts = work.attempt(&snapshot.view(), &units);
-            attempts.into_iter().map(without_source).collect()
+            if attempts.len() < FEW {
+                return attempts.into_iter().map(without_source).collect();
+            }
+            inner.install(|| attempts.into_par_iter().with_min_len(FEW).map(without_source).collect())
         }
         Origin::Cached(cache) => {
             let mut results: Vec<Option<Result<W::Done, ExecutorError>>> = Vec::new();
@@ -44,6 +47,7 @@ fn without_source<T>(attempt: Attempt<T>) -> Result<T, ExecutorError> {
         Attempt::Done(done) => Ok(done),
         Attempt::Lacks(error) => Err(ExecutionError::State(error).into()),
         Attempt::Failed(error) => Err(error),
+        Attempt::Lost => Err(lost()),
     }
 }
 
@@ -69,8 +73,7 @@ impl<W: Work> Waves<'_, W> {
                 queue.extend(deferred.into_iter().rev());
             }
         }
-        let lost = || Err(ExecutionError::Panic("a call was lost".to_owned()).into());
-        self.results.into_iter().map(|result| result.unwrap_or_else(lost)).collect()
+        self.results.into_iter().map(|result| result.unwrap_or_else(|| Err(lost()))).collect()
     }
 
     /// Executes units until each has its result. Returns those that are to wait, because what all of them lack would be more
@@ -93,6 +96,7 @@ impl<W: Work> Waves<'_, W> {
                 let result = match attempt {
                     Attempt::Done(done) => Ok(done),
                     Attempt::Failed(error) => Err(error),
+                    Attempt::Lost => Err(lost()),
                     Attempt::Lacks(error) => match Key::of(&error) {
                         None => Err(ExecutionError::State(error).into()),
                         Some(key) => match failed.get(&key) {

@@ -21,6 +21,8 @@ pub(super) enum Attempt<T> {
     Done(T),
     Lacks(StateError),
     Failed(ExecutorError),
+    /// Nothing yet.
+    Lost,
 }
 
 impl<T> Attempt<T> {
@@ -114,8 +116,14 @@ pub(super) struct Bundles<'a> {
     pub want: Want,
 }
 
-fn lost<T>() -> Attempt<T> {
-    Attempt::Failed(ExecutionError::Panic("a call was lost".to_owned()).into())
+/// What becomes of a unit that nothing became of.
+pub(super) fn lost() -> ExecutorError {
+    ExecutionError::Panic("a call was lost".to_owned()).into()
+}
+
+/// Places for so many attempts. The threads that are to fill them touch their memory first: what the system has to do for that is worth sharing.
+fn places<T: Send>(count: usize) -> Vec<Attempt<T>> {
+    (0..count).into_par_iter().with_min_len(FEW).map(|_| Attempt::Lost).collect()
 }
 
 /// Sorts calls: those that run the same code, and probably the same way through it, next to each other.
@@ -123,6 +131,8 @@ fn kind(call: &Call) -> (Option<H160>, u32, usize) {
     (call.to, call.selector(), call.input.len())
 }
 
+/// Fewer places are one thread's work.
+pub(super) const FEW: usize = 1 << 10;
 /// Every so manieth call is looked at to see whether calls are of many kinds.
 const SAMPLE: usize = 61;
 
@@ -177,12 +187,13 @@ impl<L: Lanes> Calls<'_, L> {
             Attempt::Done(mut outcomes) => self.done(unit, outcomes.pop()),
             Attempt::Lacks(error) => Attempt::Lacks(error),
             Attempt::Failed(error) => Attempt::Failed(error),
+            Attempt::Lost => Attempt::Lost,
         }
     }
 
     #[inline(always)]
     fn done(&self, unit: usize, outcome: Option<CallOutcome>) -> Attempt<L::Done> {
-        outcome.and_then(|outcome| self.lanes.done(unit, outcome)).map_or_else(lost, Attempt::Done)
+        outcome.and_then(|outcome| self.lanes.done(unit, outcome)).map_or(Attempt::Lost, Attempt::Done)
     }
 }
 
@@ -192,7 +203,7 @@ impl<L: Lanes> Try<'_, L> {
     #[inline(always)]
     fn transaction(&self, unit: usize, transactions: &mut Vec<(u32, Transaction)>) -> Result<(), Attempt<L::Done>> {
         let Calls { inner, snapshot, lanes, .. } = self.calls;
-        let call = lanes.call(unit).ok_or_else(lost)?;
+        let call = lanes.call(unit).ok_or(Attempt::Lost)?;
         let nonce = nonce(&call, &**self.state).map_err(Attempt::Lacks)?;
         let terms = call.terms();
         let fork = snapshot.rules().fork;
@@ -214,48 +225,47 @@ impl<L: Lanes> Try<'_, L> {
             }
             Attempt::Lacks(error) => Attempt::Lacks(error),
             Attempt::Failed(error) => Attempt::Failed(error),
+            Attempt::Lost => Attempt::Lost,
         }
     }
 
     /// All calls as one batch.
     fn in_a_batch(self, units: &[usize]) -> Vec<Attempt<L::Done>> {
-        let mut attempts: Vec<Option<Attempt<L::Done>>> = Vec::new();
-        attempts.resize_with(units.len(), || None);
+        let mut attempts = places(units.len());
         let mut places = Vec::with_capacity(units.len());
         let mut transactions = Vec::with_capacity(units.len());
         for (place, &unit) in units.iter().enumerate() {
             match self.transaction(unit, &mut transactions) {
                 Ok(()) => places.push(place),
-                Err(attempt) => attempts[place] = Some(attempt),
+                Err(attempt) => attempts[place] = attempt,
             }
         }
         let batch = Batch { environments: self.environments.clone(), transactions };
-        let done: Vec<Mutex<Option<Attempt<L::Done>>>> = places.iter().map(|_| Mutex::new(None)).collect();
+        let done: Vec<Mutex<Attempt<L::Done>>> = places.iter().map(|_| Mutex::new(Attempt::Lost)).collect();
         self.calls.inner.engine.execute(&batch, &|index, result, ran_on, escape| {
             if let (Some(place), Some(done)) = (places.get(index), done.get(index)) {
                 let attempt = self.attempt(units[*place], result, ran_on, escape);
-                *done.lock().unwrap_or_else(PoisonError::into_inner) = Some(attempt);
+                *done.lock().unwrap_or_else(PoisonError::into_inner) = attempt;
             }
         });
         for (place, attempt) in places.into_iter().zip(done) {
             attempts[place] = attempt.into_inner().unwrap_or_else(PoisonError::into_inner);
         }
-        attempts.into_iter().map(|attempt| attempt.unwrap_or_else(lost)).collect()
+        attempts
     }
 
     /// Calls in groups of those that are alike. Each group is a task: from its calls to what is made of its outcomes nothing leaves
     /// the caches of one core.
     fn in_groups(self, lockstep: &Lockstep, units: &[usize]) -> Vec<Attempt<L::Done>> {
         let run = lockstep.begin(units.len());
-        let mut attempts: Vec<Option<Attempt<L::Done>>> = Vec::new();
-        attempts.resize_with(units.len(), || None);
+        let mut attempts = places(units.len());
         let kind_of = |unit: usize| self.calls.lanes.call(unit).map(|call| kind(&call));
         let first = units.first().and_then(|&unit| kind_of(unit));
         // Calls of many kinds that this misses are still executed, only not in the best company.
         if units.iter().step_by(SAMPLE).all(|&unit| kind_of(unit) == first) {
             let chunks = units.par_chunks(Lockstep::GROUP).zip(attempts.par_chunks_mut(Lockstep::GROUP));
             chunks.for_each(|(units, attempts)| {
-                self.group(lockstep, run, units, |lane, attempt| attempts[lane] = Some(attempt));
+                self.group(lockstep, run, units, |lane, attempt| attempts[lane] = attempt);
             });
         } else {
             let mut order: Vec<u32> = (0..units.len() as u32).collect();
@@ -270,10 +280,10 @@ impl<L: Lanes> Try<'_, L> {
                 })
                 .collect();
             for (place, attempt) in done.into_iter().flatten() {
-                attempts[place as usize] = Some(attempt);
+                attempts[place as usize] = attempt;
             }
         }
-        attempts.into_iter().map(|attempt| attempt.unwrap_or_else(lost)).collect()
+        attempts
     }
 
     /// At most one group's calls. `sink` gets what became of them, by their place among `units`.
