@@ -12,6 +12,7 @@ mod run;
 mod seats;
 mod simd;
 mod statistics;
+mod storage;
 #[cfg(test)]
 mod tests;
 mod transfers;

@@ -1,7 +1,8 @@
 //! Paths: lanes of a group that are at the same place of the same code, and the words that they share.
 
 use super::simd::{Column, LANES, Limb, Mask, Simd};
-use super::words::{StorageWords, Words};
+use super::storage::StorageWords;
+use super::words::Words;
 use crate::execution::Executor;
 use isolane_spec::{U256, word};
 

@@ -12,8 +12,6 @@ use isolane_spec::{U256, word};
 
 /// Words beyond this are bytes at once.
 const MOST: usize = 1 << 20;
-/// Storage slots that a path remembers.
-const SLOTS: usize = 64;
 /// Words that are hashed as columns: they fill less than a block of Keccak.
 const HASHED: usize = 4;
 /// Hashes that are remembered.
@@ -28,6 +26,42 @@ struct Word {
     /// Whether its number is in the list of known words, and in that of dirty ones.
     listed: bool,
     listed_dirty: bool,
+}
+
+impl Word {
+    /// Becomes a copy of another word, which is known or blank.
+    #[inline(always)]
+    fn copy(
+        &mut self,
+        from: Option<Value>,
+        number: usize,
+        columns: &mut Columns,
+        known: &mut Vec<u32>,
+        dirty: &mut Vec<u32>,
+    ) {
+        let value = from.unwrap_or(Value::uniform(U256::zero()));
+        columns.share(&value);
+        if let Some(old) = self.value.replace(value) {
+            columns.release(&old);
+        }
+        self.dirty = true;
+        if !(self.listed && self.listed_dirty) {
+            self.list(number, known, Some(dirty));
+        }
+    }
+
+    /// Puts its number in the list of known words, and of dirty ones where it is one.
+    #[inline(never)]
+    fn list(&mut self, number: usize, known: &mut Vec<u32>, dirty: Option<&mut Vec<u32>>) {
+        if !std::mem::replace(&mut self.listed, true) {
+            known.push(number as u32);
+        }
+        if let Some(dirty) = dirty
+            && !std::mem::replace(&mut self.listed_dirty, true)
+        {
+            dirty.push(number as u32);
+        }
+    }
 }
 
 /// The words of one path.
@@ -78,36 +112,43 @@ impl Words {
         }
         word.dirty |= dirty;
         if !word.listed || (dirty && !word.listed_dirty) {
-            self.list(number, dirty);
+            word.list(number, &mut self.known, dirty.then_some(&mut self.dirty));
         }
     }
 
-    /// Puts a word in the lists.
+    /// Whether all of some words are known, which the lanes' memories have.
+    fn are_known(&self, mut numbers: std::ops::Range<usize>) -> bool {
+        numbers.start >= self.blank || numbers.all(|number| self.get(number).is_some())
+    }
+
+    /// Copies words, all of which are known, to as many others.
     #[inline(never)]
-    fn list(&mut self, number: usize, dirty: bool) {
-        let Some(word) = self.words.get_mut(number) else { return };
-        if !std::mem::replace(&mut word.listed, true) {
-            self.known.push(number as u32);
-        }
-        if dirty && !std::mem::replace(&mut word.listed_dirty, true) {
-            self.dirty.push(number as u32);
-        }
-    }
-
-    /// Copies words, all of which are known, to as many others, in an order that overwrites none before it was copied.
     fn copy(&mut self, columns: &mut Columns, targets: std::ops::Range<usize>, sources: std::ops::Range<usize>) {
         let end = targets.end.max(sources.end);
         if self.words.len() < end {
             self.words.resize(end, Word::default());
         }
+        let Self { words, known, dirty, .. } = self;
+        if targets.start.abs_diff(sources.start) >= sources.len() {
+            let (low, high) = words.split_at_mut(targets.start.max(sources.start));
+            let (from, to) = match targets.start > sources.start {
+                true => (&low[sources], &mut high[..targets.len()]),
+                false => (&high[..sources.len()], &mut low[targets.clone()]),
+            };
+            from.iter()
+                .zip(to)
+                .zip(targets)
+                .for_each(|((from, to), number)| to.copy(from.value, number, columns, known, dirty));
+            return;
+        }
         let upwards = targets.start > sources.start;
         let count = sources.len();
         for index in 0..count {
+            // None is overwritten before it was copied.
             let index = if upwards { count - 1 - index } else { index };
-            // What is not there is blank.
-            let value = self.words[sources.start + index].value.unwrap_or(Value::uniform(U256::zero()));
-            columns.share(&value);
-            self.set(columns, targets.start + index, value, true);
+            let from = words[sources.start + index].value;
+            let number = targets.start + index;
+            words[number].copy(from, number, columns, known, dirty);
         }
     }
 
@@ -172,46 +213,6 @@ impl Range {
         let (first, count) = (offset / 32, len / 32);
         let whole = offset % 32 == 0 && len % 32 == 0 && first.checked_add(count)? <= MOST as u64;
         whole.then(|| first as usize..(first + count) as usize)
-    }
-}
-
-/// Storage slots of the frame's account that all lanes of a path have accessed, and what they hold.
-#[derive(Debug, Default)]
-pub(super) struct StorageWords {
-    /// By the lowest bits of the key; empty until there is one.
-    slots: Vec<Option<(U256, Value)>>,
-}
-
-impl StorageWords {
-    /// What a slot holds, if that is known: the access is warm then, and costs no more than its static gas.
-    pub fn get(&self, key: &Value) -> Option<Value> {
-        let key = key.word()?;
-        let (known, value) = self.slots.get(key.0[0] as usize % SLOTS)?.as_ref()?;
-        (known == key).then_some(*value)
-    }
-
-    /// All lanes have read or written a slot. Where they do not share its key it is any slot, which may be `written`.
-    pub fn set(&mut self, columns: &mut Columns, key: &Value, value: &Value, written: bool) {
-        let Some(key) = key.word() else {
-            if written {
-                self.release(columns);
-            }
-            return;
-        };
-        if self.slots.is_empty() {
-            self.slots.resize(SLOTS, None);
-        }
-        columns.share(value);
-        if let Some(place) = self.slots.get_mut(key.0[0] as usize % SLOTS)
-            && let Some((_, old)) = place.replace((*key, *value))
-        {
-            columns.release(&old);
-        }
-    }
-
-    /// Forgets all.
-    pub fn release(&mut self, columns: &mut Columns) {
-        self.slots.drain(..).flatten().for_each(|(_, value)| columns.release(&value));
     }
 }
 
@@ -398,7 +399,7 @@ impl Runner<'_> {
         let cost = sources.len() as u64 * u64::from(self.seats[lane].lane.schedule.copy_word);
         // Where the rest cannot pay for it, the lanes find out by themselves, in memory that they have paid for.
         let there = end <= path.words.reach || self.grow(path, end);
-        if !there || path.room < cost || !sources.clone().all(|number| path.words.get(number).is_some()) {
+        if !there || path.room < cost || !path.words.are_known(sources.clone()) {
             return false;
         }
         path.room -= cost;
