@@ -212,11 +212,6 @@ impl Journal {
         entry.before = entry.exists.then_some(entry.info);
     }
 
-    /// The first accounts, for whoever wants to have them at hand.
-    pub fn first_accounts(&self) -> &[AccountEntry] {
-        self.accounts.get(..4).unwrap_or(&self.accounts)
-    }
-
     /// Gives an account that was seen before the marks of the current transaction.
     #[inline(always)]
     pub fn enter(&mut self, account: AccountIndex) {

@@ -6,8 +6,7 @@
 
 use super::path::{Columns, Path, lanes};
 use super::run::{Results, Runner, Stop, THIN};
-use super::seats::ask_for;
-use super::simd::{LANES, Limb, Mask, Simd, SimdLevel, prefetch_all};
+use super::simd::{LANES, Limb, Mask, Simd, SimdLevel};
 use super::statistics::{Leave, Statistics};
 use super::words::Hashes;
 use crate::execution::Executor;
@@ -169,7 +168,6 @@ impl Group {
         let mut first = Vec::new();
         let mut uncoded: Mask = 0;
         for (lane, job) in jobs.iter().enumerate() {
-            self.ask_for(lane + 1);
             let seat = &mut self.seats[lane];
             let available = Available::of(job.environment);
             match seat.open(&mut self.programs, job.transaction, available, &mut ()) {
@@ -205,7 +203,6 @@ impl Group {
         }
         self.statistics.whole += jobs.len() as u64 - u64::from(self.helped.count_ones());
         for (lane, job) in jobs.iter().enumerate() {
-            self.ask_for(lane + 1);
             let seat = &mut self.seats[lane];
             if let Some(opened) = &opened[lane] {
                 let closed = match self.results.ended[lane].take() {
@@ -236,14 +233,6 @@ impl Group {
     #[cfg(test)]
     pub fn columns_in_use(&self) -> usize {
         self.columns.in_use()
-    }
-
-    /// Asks the memory for what the start or end of a lane reads.
-    fn ask_for(&self, lane: usize) {
-        if let Some(seat) = self.seats.get(lane) {
-            prefetch_all(seat);
-            seat.lane.journal.first_accounts().iter().for_each(prefetch_all);
-        }
     }
 
     /// Sets up an executor for each transaction.
@@ -365,9 +354,6 @@ impl Group {
     fn call(&mut self, depth: usize) {
         let Some(calling) = &mut self.levels[depth].calling else { return };
         for lane in lanes(calling.path.lanes) {
-            if let Some(next) = self.seats.get(lane + 1) {
-                ask_for(next, depth + 1, true);
-            }
             let seat = &mut self.seats[lane];
             // What is called has what is left of a budget.
             seat.lane.steps += calling.path.steps;
@@ -430,14 +416,18 @@ impl Group {
         let result = self.columns.keep_uniform(self.simd, path.lanes);
         path.stack.push(result);
         path.room = self.simd.least(&level.gas, path.lanes) - path.gas;
-        // To be looked at again: the callees have executed some.
-        path.left = 0;
+        if path.left < UNBOUNDED {
+            // To be looked at again: the callees have executed some.
+            path.left = 0;
+        }
         level.paths.push(path);
     }
 }
 
 /// Frames that are nested deeper are executed lane by lane, so that not every lane of a group has a thousand of them at once.
 const DEEPEST: usize = 64;
+/// No transaction executes so many instructions, nor so many calls as many: who has as many left is under no budget.
+const UNBOUNDED: u64 = 1 << 62;
 /// Initcode: a frame's own program.
 const OWN: u32 = u32::MAX;
 

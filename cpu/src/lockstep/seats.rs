@@ -2,10 +2,9 @@
 
 use super::path::{Path, Value, lanes};
 use super::run::{Runner, Seat, Stop, THIN};
-use super::simd::{Column, LANES, Mask, Simd, prefetch, prefetch_all};
+use super::simd::{Column, LANES, Mask, Simd};
 use super::statistics::Leave;
 use super::words::Range;
-use crate::execution::Executor;
 use crate::interpreter::Exit;
 use crate::mixer::same;
 use crate::op::{self, Trap};
@@ -15,17 +14,6 @@ use isolane_spec::{H160, MemoryAccount, MemoryState, U256, word};
 
 /// Blocks for which a thin path may hope to meet others.
 const PATIENCE: u32 = 64;
-
-/// Asks the memory for what an instruction reads of a lane; for a call that is a lot.
-#[inline(always)]
-pub(super) fn ask_for(seat: &Executor, depth: usize, calls: bool) {
-    prefetch(&seat.frames);
-    if calls {
-        prefetch_all(&seat.lane.journal);
-        seat.lane.journal.first_accounts().iter().for_each(prefetch_all);
-        seat.frames.get(depth).into_iter().for_each(prefetch_all);
-    }
-}
 
 /// Where lanes that leave continue.
 struct Continuation {
@@ -183,9 +171,6 @@ impl Runner<'_> {
     ) -> Mask {
         let mut failed = 0;
         for index in lanes(path.lanes) {
-            if let Some(next) = self.seats.get(index + 1) {
-                ask_for(next, self.depth, N > 5);
-            }
             let (words, out) = self.columns.operands(values, index);
             let executor = &mut self.seats[index];
             let (below, rest) = executor.frames.split_at_mut(self.depth);

@@ -82,32 +82,6 @@ impl Simd {
     }
 }
 
-/// Asks for all of a large value that is about to be read.
-pub(crate) fn prefetch_all<T>(value: &T) {
-    let bytes = std::ptr::from_ref(value).cast::<u8>();
-    for line in (0..size_of::<T>()).step_by(64) {
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: asking for memory changes nothing, and the lines are those of the value.
-        unsafe {
-            std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(bytes.add(line).cast());
-        }
-        #[cfg(not(target_arch = "x86_64"))]
-        let _ = (bytes, line);
-    }
-}
-
-/// Asks for a value that is about to be read.
-#[inline(always)]
-pub(crate) fn prefetch<T>(value: &T) {
-    #[cfg(target_arch = "x86_64")]
-    // SAFETY: asking for memory changes nothing, and SSE is part of the architecture.
-    unsafe {
-        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(std::ptr::from_ref(value).cast());
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = value;
-}
-
 /// Compiles each function for every level, and makes it a method of [`Simd`].
 macro_rules! levels {
     ($(
