@@ -408,21 +408,31 @@ fn a_panic_of_whoever_takes_the_results_is_theirs() {
     }
 }
 
-#[test]
-fn lanes_that_mostly_copy_go_on_one_after_another() {
-    // Copies 4 KiB forth and back, 100 times.
+/// Copies 4 KiB to `place` and back, 100 times, then hashes 16 KiB.
+fn copying(place: [u8; 2]) -> Statistics {
     let mut code = vec![op::PUSH1, 100];
     code.extend(input(0));
-    code.extend([op::PUSH1 + 1, 16, 9, op::MSTORE, op::JUMPDEST]);
+    code.extend([op::PUSH1 + 1, 16, 0, op::MSTORE, op::JUMPDEST]);
     let top = code.len() as u8 - 1;
     code.extend([op::PUSH1 + 1, 16, 0, op::PUSH1 + 1, 16, 0, op::PUSH1 + 1, 32, 0, op::MCOPY]);
-    code.extend([op::PUSH1 + 1, 16, 0, op::PUSH1 + 1, 32, 0, op::PUSH1 + 1, 16, 5, op::MCOPY]);
+    code.extend([op::PUSH1 + 1, 16, 0, op::PUSH1 + 1, 32, 0, op::PUSH1 + 1, place[0], place[1], op::MCOPY]);
     code.extend([op::PUSH1, 1, op::SWAP1, op::SUB, op::DUP1, op::PUSH1, top, op::JUMPI]);
     code.extend([op::PUSH1 + 1, 64, 0, op::PUSH1, 0, op::KECCAK256, op::PUSH1, 0, op::SSTORE]);
     let batch = batch(state(&[&code]), Fork::Prague, |_| 1_000_000);
     assert_eq!(success(&batch), usize::from(SENDERS));
-    let statistics = check(&batch);
+    check(&batch)
+}
+
+#[test]
+fn lanes_that_mostly_copy_bytes_go_on_one_after_another() {
+    let statistics = copying([16, 5]);
     assert_eq!(statistics.left(Leave::Copies), u64::from(SENDERS), "{statistics}");
+}
+
+#[test]
+fn lanes_that_copy_known_words_stay_together() {
+    let statistics = copying([16, 0]);
+    assert_eq!((statistics.left(Leave::Copies), statistics.whole), (0, SENDERS.into()), "{statistics}");
 }
 
 #[test]
